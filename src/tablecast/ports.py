@@ -1,0 +1,113 @@
+"""
+What the use cases need from outside, as protocols. Edges implement them; tests use fakes.
+
+Nothing here names a vendor library. An instant is an aware UTC `datetime` where a person reads it
+and a float of epoch seconds where a machine compares it; a name ending in `_at` says which it is by
+its type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+class Clock(Protocol):
+    """Time, as an argument."""
+
+    def now(self) -> float:
+        """Return the time in epoch seconds (UTC)."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Return when *seconds* have passed; negative or zero returns at once."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingMessage:
+    """
+    One entry of a SendMessageBatch call.
+
+    Args:
+        id: Distinct in its call, 1 to 80 characters of `[A-Za-z0-9_-]`.
+        body: Message text, as SQS allows it.
+        group_id: MessageGroupId; for FIFO queues, else None.
+        deduplication_id: MessageDeduplicationId; for FIFO queues, else None.
+        trace_header: X-Ray trace header, sent as the system attribute AWSTraceHeader.
+        attributes: String message attributes by name; at most ten.
+    """
+
+    id: str
+    body: str
+    group_id: str | None = None
+    deduplication_id: str | None = None
+    trace_header: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FailedEntry:
+    """One entry that SQS did not take; *sender_fault* means that it never will."""
+
+    id: str
+    code: str
+    message: str
+    sender_fault: bool
+
+
+class SendBatch(Protocol):
+    """Send messages to one queue in one request."""
+
+    def __call__(self, queue_url: str, entries: Sequence[OutgoingMessage]) -> Sequence[FailedEntry]:
+        """
+        Send *entries* once; entries not named in the answer were accepted.
+
+        Args:
+            queue_url: URL of the queue.
+            entries: 1 to 10 messages, 1 MiB in all.
+        Returns:
+            The entries that were refused; empty when all were taken.
+        Raises:
+            AwsError: The request as a whole failed; with `retryable` whether trying again helps.
+                Some or all entries may have been taken when no answer came (status 0).
+        """
+        ...
+
+
+class Journal(Protocol):
+    """
+    What a consumer notes down about a message while it works, where a crash cannot reach it.
+
+    On AWS this is a file in `/tmp`, which outlives a crashed or timed-out process of the same
+    execution environment; losing it costs precision in a crash, never a change.
+    """
+
+    def begin(self, message_id: str, event_id: str) -> None:
+        """Note that the handler is about to get this change of this message."""
+        ...
+
+    def begun(self, message_id: str) -> str | None:
+        """Return the eventID in progress when the process last ended abruptly, else None."""
+        ...
+
+    def clear(self, message_id: str) -> None:
+        """Forget the message; it was dealt with in an orderly way."""
+        ...
+
+
+class Log(Protocol):
+    """A structured log: one line an outcome, never images."""
+
+    def info(self, message: str, **fields: Any) -> None:
+        """Write one line at level INFO."""
+        ...
+
+    def warning(self, message: str, **fields: Any) -> None:
+        """Write one line at level WARNING."""
+        ...
+
+    def error(self, message: str, **fields: Any) -> None:
+        """Write one line at level ERROR."""
+        ...
