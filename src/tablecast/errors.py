@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 _VALUE_CHARACTERS_MAX = 120
+_OMITTED: Any = object()
 
 
 def show(value: Any) -> str:
@@ -35,15 +36,13 @@ class UsageError(TablecastError):
         fix: What to do about it; left out of the text when empty.
     """
 
-    _NOTHING: Any = object()
-
-    def __init__(self, where: str, rule: str, *, got: Any = _NOTHING, fix: str = "") -> None:
+    def __init__(self, where: str, rule: str, *, got: Any = _OMITTED, fix: str = "") -> None:
         self.where = where
         self.rule = rule
-        self.got = None if got is self._NOTHING else got
+        self.got = None if got is _OMITTED else got
         self.fix = fix
         text = f"{where}: {rule}" if where else rule
-        if got is not self._NOTHING:
+        if got is not _OMITTED:
             text += f", got {show(got)}"
         if fix:
             text += f"; {fix}"
