@@ -1,1 +1,1 @@
-"""The local runtime: data services in a child process, functions as processes, mappings driven by us."""
+"""The local runtime: data services, function processes and the mappings between them."""

@@ -1,9 +1,9 @@
 """
 What the local runtime runs, as data: the part of a CloudFormation template that it understands.
 
-Names are those of the CloudFormation properties in this package's spelling, so that a template can be
-read into these classes and nothing is left to say. Resources refer to each other by name; ARNs and
-URLs come into being when the runtime creates them.
+Names are those of the CloudFormation properties in this package's spelling, so that a template can
+be read into these classes and nothing is left to say. Resources refer to each other by name; ARNs
+and URLs come into being when the runtime creates them.
 """
 
 from __future__ import annotations
@@ -281,10 +281,9 @@ class AppSpec:
             "function": _distinct("function", (function.name for function in self.functions)),
         }
         _distinct("parameter", (parameter.name for parameter in self.parameters))
-        _distinct(
-            "mapping",
-            (mapping.id for mapping in chain(self.stream_mappings, self.queue_mappings)),
-        )
+        stream_ids = (mapping.id for mapping in self.stream_mappings)
+        queue_ids = (mapping.id for mapping in self.queue_mappings)
+        _distinct("mapping", chain(stream_ids, queue_ids))
         for where, kind, name in self._references():
             if name not in declared[kind]:
                 raise LocalRuntimeError(
