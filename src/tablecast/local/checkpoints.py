@@ -1,0 +1,90 @@
+"""Where each shard of each stream mapping resumes: one small SQLite file in the state directory."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from tablecast.errors import LocalRuntimeError
+
+FINISHED: Final = "finished"
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS checkpoint (
+    mapping_id TEXT NOT NULL,
+    stream_arn TEXT NOT NULL,
+    shard_id TEXT NOT NULL,
+    position TEXT NOT NULL,
+    PRIMARY KEY (mapping_id, stream_arn, shard_id)
+) WITHOUT ROWID
+"""
+
+
+class Checkpoints:
+    """
+    Checkpoints of stream mappings, kept over restarts of the runtime.
+
+    A position is the sequence number of the last record that is done with, or `FINISHED` for a
+    shard that is closed and drained. What it had on streams that are gone: `keep_only`.
+
+    Args:
+        path: File to keep them in; made when it is not there.
+
+    Raises:
+        LocalRuntimeError: The file cannot be written, or is none of ours.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._database = sqlite3.connect(path, isolation_level=None)
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = NORMAL")
+            self._database.execute(_SCHEMA)
+        except sqlite3.Error as error:
+            raise self._refused(error) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def load(self, mapping_id: str, stream_arn: str) -> dict[str, str]:
+        """Return the positions of a mapping on a stream by shard ID."""
+        rows = self._execute(
+            "SELECT shard_id, position FROM checkpoint WHERE mapping_id = ? AND stream_arn = ?",
+            mapping_id,
+            stream_arn,
+        )
+        return dict(rows)
+
+    def save(self, mapping_id: str, stream_arn: str, shard_id: str, position: str) -> None:
+        """Keep *position* as the place where the shard resumes."""
+        self._execute(
+            "INSERT OR REPLACE INTO checkpoint VALUES (?, ?, ?, ?)",
+            mapping_id,
+            stream_arn,
+            shard_id,
+            position,
+        )
+
+    def keep_only(self, mapping_id: str, stream_arn: str) -> None:
+        """Forget what the mapping had on other streams."""
+        self._execute(
+            "DELETE FROM checkpoint WHERE mapping_id = ? AND stream_arn <> ?",
+            mapping_id,
+            stream_arn,
+        )
+
+    def _execute(self, statement: str, *values: str) -> list[tuple[str, str]]:
+        try:
+            return self._database.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._refused(error) from error
+
+    def _refused(self, error: sqlite3.Error) -> LocalRuntimeError:
+        return LocalRuntimeError(
+            f"checkpoints {self._path}",
+            f"cannot be read or written: {error}",
+            fix="free some disk space, or use another state directory",
+        )
