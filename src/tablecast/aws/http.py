@@ -3,7 +3,7 @@ A thin asyncio client for AWS APIs: a kept connection, botocore's signature, JSO
 
 A boto3 call costs 3 to 4 ms of CPU, which the pollers of the local runtime cannot afford; a call
 here costs a tenth of that. It speaks the JSON protocols (DynamoDB, DynamoDB Streams, SQS, SSM) and,
-for on-failure destinations, the two requests it takes to reach an SNS topic and an S3 bucket.
+for on-failure destinations, the requests it takes to reach an SNS topic and an S3 bucket.
 """
 
 from __future__ import annotations
@@ -164,6 +164,15 @@ class AsyncAwsClient:
         headers = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
         body = urlencode(form).encode()
         await self._send("sns", "Publish", "POST", "/", headers, body, retries=retries)
+
+    async def create_bucket(self, bucket: str, *, retries: int = 0) -> None:
+        """
+        Create an S3 bucket in us-east-1, where one that is the caller's already is no error.
+
+        Raises:
+            AwsError: The call was refused, or got no answer (status 0).
+        """
+        await self._send("s3", "CreateBucket", "PUT", f"/{bucket}", {}, b"", retries=retries)
 
     async def put_object(self, bucket: str, key: str, body: bytes, *, retries: int = 0) -> None:
         """

@@ -163,6 +163,18 @@ class FunctionSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class BucketSpec:
+    """An S3 bucket."""
+
+    name: str
+
+    @property
+    def arn(self) -> str:
+        """ARN of the bucket."""
+        return f"arn:aws:s3:::{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class ParameterSpec:
     """A String parameter of SSM Parameter Store."""
 
@@ -268,6 +280,7 @@ class AppSpec:
 
     tables: tuple[TableSpec, ...] = ()
     queues: tuple[QueueSpec, ...] = ()
+    buckets: tuple[BucketSpec, ...] = ()
     functions: tuple[FunctionSpec, ...] = ()
     parameters: tuple[ParameterSpec, ...] = ()
     stream_mappings: tuple[StreamMappingSpec, ...] = ()
@@ -280,6 +293,7 @@ class AppSpec:
             "queue": _distinct("queue", (queue.name for queue in self.queues)),
             "function": _distinct("function", (function.name for function in self.functions)),
         }
+        _distinct("bucket", (bucket.name for bucket in self.buckets))
         _distinct("parameter", (parameter.name for parameter in self.parameters))
         stream_ids = (mapping.id for mapping in self.stream_mappings)
         queue_ids = (mapping.id for mapping in self.queue_mappings)
