@@ -1,1 +1,1 @@
-"""Event source mapping engine: Lambda's poller as pure state machines (state + event + now -> actions)."""
+"""Event source mappings: Lambda's poller as pure state machines."""
