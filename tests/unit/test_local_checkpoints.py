@@ -7,7 +7,8 @@ from contextlib import closing
 import pytest
 
 from tablecast.errors import LocalRuntimeError
-from tablecast.local.checkpoints import FINISHED, Checkpoints
+from tablecast.local.checkpoints import Checkpoints
+from tablecast.mapping.actions import FINISHED
 
 
 def test_a_position_is_there_after_a_restart(tmp_path):
@@ -27,6 +28,16 @@ def test_mappings_do_not_share_positions(tmp_path):
         checkpoints.save("relay", "arn:1", "shard-1", "100")
 
         assert {} == checkpoints.load("audit", "arn:1")
+
+
+def test_a_dropped_shard_is_forgotten_alone(tmp_path):
+    """A shard that the stream no longer lists takes one row with it."""
+    with closing(Checkpoints(tmp_path / "checkpoints.sqlite")) as checkpoints:
+        checkpoints.save("relay", "arn:1", "shard-0", FINISHED)
+        checkpoints.save("relay", "arn:1", "shard-1", "100")
+        checkpoints.drop("relay", "arn:1", "shard-0")
+
+        assert {"shard-1": "100"} == checkpoints.load("relay", "arn:1")
 
 
 def test_positions_of_other_streams_are_forgotten_on_request(tmp_path):

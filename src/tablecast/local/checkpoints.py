@@ -8,8 +8,6 @@ from typing import Final
 
 from tablecast.errors import LocalRuntimeError
 
-FINISHED: Final = "finished"
-
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS checkpoint (
     mapping_id TEXT NOT NULL,
@@ -25,8 +23,7 @@ class Checkpoints:
     """
     Checkpoints of stream mappings, kept over restarts of the runtime.
 
-    A position is the sequence number of the last record that is done with, or `FINISHED` for a
-    shard that is closed and drained. What it had on streams that are gone: `keep_only`.
+    A position is what `mapping.actions.Checkpoint` says it is.
 
     Args:
         path: File to keep them in; made when it is not there.
@@ -66,6 +63,15 @@ class Checkpoints:
             stream_arn,
             shard_id,
             position,
+        )
+
+    def drop(self, mapping_id: str, stream_arn: str, shard_id: str) -> None:
+        """Forget one shard."""
+        self._execute(
+            "DELETE FROM checkpoint WHERE mapping_id = ? AND stream_arn = ? AND shard_id = ?",
+            mapping_id,
+            stream_arn,
+            shard_id,
         )
 
     def keep_only(self, mapping_id: str, stream_arn: str) -> None:

@@ -8,7 +8,7 @@ Nothing here decides anything; that is the mapping engine's part.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,25 +16,10 @@ from tablecast.aws.http import AsyncAwsClient
 from tablecast.errors import AwsError
 from tablecast.limits import SQS_BATCH_ENTRIES_MAX
 from tablecast.local.model import REGION
+from tablecast.mapping.actions import LATEST, TRIM_HORIZON, Shard
 
 _RETRIES: Final = 3
 _DESCRIBE_SHARDS_MAX: Final = 100
-
-
-@dataclass(frozen=True, slots=True)
-class ShardDescription:
-    """
-    A shard as DescribeStream lists it.
-
-    Args:
-        shard_id: Its ID.
-        parent_shard_id: ID of the shard it continues; may be trimmed already.
-        closed: True when no record will be added.
-    """
-
-    shard_id: str
-    parent_shard_id: str | None
-    closed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +50,20 @@ class StreamSource:
         self._client = client
         self._iterators: dict[str, tuple[str, str]] = {}  # shard -> where it stands, iterator
 
-    async def shards(self) -> list[ShardDescription]:
+    async def shards(self) -> list[Shard]:
         """
         List the shards of the stream.
 
         Raises:
             AwsError: The stream is gone, or the call failed.
         """
-        found: list[ShardDescription] = []
+        found: list[Shard] = []
         request: dict[str, Any] = {"StreamArn": self.stream_arn, "Limit": _DESCRIBE_SHARDS_MAX}
         while True:
             answer = await self._client.call("dynamodbstreams", "DescribeStream", request)
             description = answer["StreamDescription"]
             found += (
-                ShardDescription(
+                Shard(
                     shard["ShardId"],
                     shard.get("ParentShardId"),
                     "EndingSequenceNumber" in shard.get("SequenceNumberRange", {}),
@@ -106,9 +91,14 @@ class StreamSource:
         stood, iterator = self._iterators.pop(shard_id, (None, ""))
         if stood != position:
             iterator = await self._iterator(shard_id, position)
-        answer = await self._client.call(
-            "dynamodbstreams", "GetRecords", {"ShardIterator": iterator, "Limit": limit}
-        )
+        try:
+            answer = await self._client.call(
+                "dynamodbstreams", "GetRecords", {"ShardIterator": iterator, "Limit": limit}
+            )
+        except AwsError as error:
+            if error.retryable:  # the iterator is as good as before
+                self._iterators[shard_id] = position, iterator
+            raise
         records: list[dict[str, Any]] = answer["Records"]
         for record in records:
             record["eventSourceARN"] = self.stream_arn
@@ -126,7 +116,7 @@ class StreamSource:
 
     async def _iterator(self, shard_id: str, position: str) -> str:
         request = {"StreamArn": self.stream_arn, "ShardId": shard_id}
-        if position in {"TRIM_HORIZON", "LATEST"}:
+        if position in {TRIM_HORIZON, LATEST}:
             request["ShardIteratorType"] = position
         else:
             request |= {
@@ -153,24 +143,34 @@ class QueueSource:
         self._queue_url = queue_url
         self._queue_arn = queue_arn
 
-    async def receive(self, max_messages: int) -> list[dict[str, Any]]:
+    async def receive(
+        self,
+        max_messages: int,
+        *,
+        wait_seconds: int = 0,
+        visibility_timeout_seconds: int | None = None,
+    ) -> list[dict[str, Any]]:
         """
-        Receive what is there now, as records of Lambda's event; at most ten.
+        Receive messages as records of Lambda's event.
+
+        Args:
+            max_messages: 1 to 10.
+            wait_seconds: How long to wait for a first message.
+            visibility_timeout_seconds: Visibility timeout; the queue's own when omitted.
 
         Raises:
             AwsError: The queue is gone, or the call failed.
         """
-        answer = await self._client.call(
-            "sqs",
-            "ReceiveMessage",
-            {
-                "QueueUrl": self._queue_url,
-                "MaxNumberOfMessages": max_messages,
-                "WaitTimeSeconds": 0,
-                "AttributeNames": ["All"],
-                "MessageAttributeNames": ["All"],
-            },
-        )
+        request = {
+            "QueueUrl": self._queue_url,
+            "MaxNumberOfMessages": max_messages,
+            "WaitTimeSeconds": wait_seconds,
+            "AttributeNames": ["All"],
+            "MessageAttributeNames": ["All"],
+        }
+        if visibility_timeout_seconds is not None:
+            request["VisibilityTimeout"] = visibility_timeout_seconds
+        answer = await self._client.call("sqs", "ReceiveMessage", request)
         return [self._record(message) for message in answer.get("Messages", ())]
 
     async def delete(self, receipt_handles: Sequence[str]) -> list[str]:
@@ -183,26 +183,25 @@ class QueueSource:
         Raises:
             AwsError: A call failed as a whole.
         """
-        requests = [
-            {
-                "QueueUrl": self._queue_url,
-                "Entries": [
-                    {"Id": str(index), "ReceiptHandle": handle} for index, handle in enumerate(part)
-                ],
-            }
-            for part in _parts(receipt_handles)
+        parts = [
+            receipt_handles[start : start + SQS_BATCH_ENTRIES_MAX]
+            for start in range(0, len(receipt_handles), SQS_BATCH_ENTRIES_MAX)
         ]
-        answers = await asyncio.gather(
-            *(
-                self._client.call("sqs", "DeleteMessageBatch", request, retries=_RETRIES)
-                for request in requests
-            )
+        failed = await asyncio.gather(*(self._delete_part(part) for part in parts))
+        return [handle for handles in failed for handle in handles]
+
+    async def _delete_part(self, receipt_handles: Sequence[str]) -> list[str]:
+        entries = [
+            {"Id": str(index), "ReceiptHandle": handle}
+            for index, handle in enumerate(receipt_handles)
+        ]
+        answer = await self._client.call(
+            "sqs",
+            "DeleteMessageBatch",
+            {"QueueUrl": self._queue_url, "Entries": entries},
+            retries=_RETRIES,
         )
-        return [
-            request["Entries"][int(failed["Id"])]["ReceiptHandle"]  # type: ignore[index]
-            for request, answer in zip(requests, answers, strict=True)
-            for failed in answer.get("Failed", ())
-        ]
+        return [receipt_handles[int(failed["Id"])] for failed in answer.get("Failed", ())]
 
     async def change_visibility(self, receipt_handle: str, seconds: int) -> None:
         """
@@ -300,8 +299,3 @@ def _message_attribute(value: Mapping[str, Any]) -> dict[str, Any]:
         attribute["binaryValue"] = value["BinaryValue"]
     attribute["dataType"] = value["DataType"]
     return attribute
-
-
-def _parts(handles: Sequence[str]) -> Iterable[Sequence[str]]:
-    for start in range(0, len(handles), SQS_BATCH_ENTRIES_MAX):
-        yield handles[start : start + SQS_BATCH_ENTRIES_MAX]

@@ -1,0 +1,415 @@
+"""
+Carry out what the mapping engine decides: real endpoints, real functions, the real clock.
+
+A driver owns one mapping. It hands the engine's actions to streams, queues and functions, hands
+what came of them back, and decides nothing itself. Everything happens in one event loop: a step of
+the engine is never interrupted, and no two steps overlap.
+
+Nothing on the way from a write to a handler sleeps: the data services hint at writes (`wake`), the
+answer to an action feeds the next step at once. Polling is the safety net for hints that got lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from tablecast.aws.http import AsyncAwsClient
+from tablecast.errors import AwsError
+from tablecast.local.checkpoints import Checkpoints
+from tablecast.local.sources import QueueSource, StreamSource, deliver
+from tablecast.mapping.actions import (
+    FINISHED,
+    ChangeVisibility,
+    Checkpoint,
+    Deleted,
+    DeleteMessages,
+    Deliver,
+    Delivered,
+    DeliveryFailed,
+    Discarded,
+    DropCheckpoint,
+    Fetch,
+    Fetched,
+    FetchFailed,
+    FetchFailure,
+    GapFound,
+    Invoke,
+    Invoked,
+    InvokeResult,
+    ListShards,
+    MessageHandle,
+    QueueAction,
+    QueueEvent,
+    Receive,
+    Received,
+    ReceiveFailed,
+    ShardsListed,
+    ShardsListFailed,
+    Started,
+    StateChanged,
+    StreamAction,
+    StreamEvent,
+    Tick,
+    WaitUntil,
+    Warned,
+    Woken,
+)
+
+InvokeFunction = Callable[[bytes], Awaitable[InvokeResult]]
+"""Invoke the mapping's function with a payload; never raises for what a function does."""
+
+_FAILURES: Final[dict[str, FetchFailure]] = {
+    "TrimmedDataAccessException": "trimmed",
+    "ExpiredIteratorException": "expired",
+    "LimitExceededException": "throttled",
+    "ProvisionedThroughputExceededException": "throttled",
+    "RequestThrottled": "throttled",
+    "ThrottlingException": "throttled",
+    "ResourceNotFoundException": "not_found",
+    "QueueDoesNotExist": "not_found",
+    "AWS.SimpleQueueService.NonExistentQueue": "not_found",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MappingEvent:
+    """
+    Something about an event source mapping that a person may want to know.
+
+    Args:
+        mapping_id: The mapping.
+        kind: `state`, its state changed; `discarded`, records were given up; `gap`, records may
+            have left the stream unread; `warning`, anything else.
+        text: What happened, as one line.
+        records: How many records it is about; 0 when it is about none.
+    """
+
+    mapping_id: str
+    kind: str
+    text: str
+    records: int = 0
+
+
+Observer = Callable[[Any], None]
+"""Gets the typed events of a runtime, in its event loop; must return soon."""
+
+
+class StreamEngine(Protocol):
+    """A stream mapping of `tablecast.mapping`."""
+
+    def step(self, event: StreamEvent, now: float) -> list[StreamAction]:
+        """Take one event; return what is to be done."""
+        ...
+
+
+class QueueEngine(Protocol):
+    """A queue mapping of `tablecast.mapping`."""
+
+    def step(self, event: QueueEvent, now: float) -> list[QueueAction]:
+        """Take one event; return what is to be done."""
+        ...
+
+
+class _Driver:
+    """
+    What drivers of both kinds share: the loop of steps, the alarm, the tasks.
+
+    Args:
+        mapping_id: The mapping's ID.
+        invoke: Invokes its function.
+        observe: Gets `MappingEvent`s.
+        fail: Called once when the driver cannot go on, with the reason.
+    """
+
+    def __init__(
+        self,
+        mapping_id: str,
+        *,
+        invoke: InvokeFunction,
+        observe: Observer,
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        self.mapping_id = mapping_id
+        self.invocations = 0
+        self._invoke = invoke
+        self._observe = observe
+        self._fail = fail
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._latest = 0.0
+        self._stopped = False
+
+    def start(self) -> None:
+        """Start polling."""
+        self._feed(Started())
+
+    def wake(self) -> None:
+        """Have the source read now: something was written to it."""
+        self._feed(Woken())
+
+    async def stop(self) -> None:
+        """Stop at once; what is in flight is abandoned and, being unacknowledged, comes again."""
+        self._stopped = True
+        if self._alarm is not None:
+            self._alarm.cancel()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _feed(self, event: Any) -> None:
+        if self._stopped:
+            return
+        try:
+            self._step(event)
+        except Exception as error:  # noqa: BLE001 - handed to the runtime, which ends with it
+            self._stopped = True
+            self._fail(error)
+
+    def _step(self, event: Any) -> None:
+        raise NotImplementedError
+
+    def _common(self, action: Any) -> None:
+        """Carry out an action that both kinds of mapping know."""
+        match action:
+            case Invoke():
+                self._spawn(self._invoked(action))
+            case WaitUntil():
+                self._set_alarm(action.at)
+            case StateChanged():
+                self._tell("state", action.state)
+            case Warned():
+                self._tell("warning", action.text)
+
+    def _now(self) -> float:
+        """Return the time in epoch seconds, which for an engine never goes backwards."""
+        self._latest = max(self._latest, wall_clock())
+        return self._latest
+
+    def _tell(self, kind: str, text: str, records: int = 0) -> None:
+        self._observe(MappingEvent(self.mapping_id, kind, text, records))
+
+    def _set_alarm(self, at: float | None) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if at is not None:
+            seconds = max(0.0, at - wall_clock())
+            self._alarm = asyncio.get_running_loop().call_later(seconds, self._feed, Tick())
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._stopped = True
+            self._fail(error)
+
+    async def _invoked(self, action: Invoke) -> None:
+        self.invocations += 1
+        self._feed(Invoked(action.invocation_id, await self._invoke(action.payload)))
+
+
+class StreamDriver(_Driver):
+    """
+    Drives a stream mapping.
+
+    Args:
+        engine: The mapping, given its checkpoints.
+        source: The stream.
+        client: Client of the data services, for on-failure destinations.
+        checkpoints: Where its checkpoints are kept.
+    """
+
+    def __init__(
+        self,
+        mapping_id: str,
+        engine: StreamEngine,
+        source: StreamSource,
+        *,
+        client: AsyncAwsClient,
+        checkpoints: Checkpoints,
+        invoke: InvokeFunction,
+        observe: Observer,
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        super().__init__(mapping_id, invoke=invoke, observe=observe, fail=fail)
+        self._engine = engine
+        self._source = source
+        self._client = client
+        self._checkpoints = checkpoints
+        self._reached: dict[str, str] = {}  # shard -> where it is checkpointed
+        self._fetched: dict[str, str] = {}  # shard -> last sequence number read
+        self._empty_since: dict[str, float] = {}  # shard -> when a read that found nothing began
+
+    def caught_up(self, since: float) -> bool:
+        """
+        Tell whether all that stood in the stream is done with.
+
+        Args:
+            since: Instant, in epoch seconds, that the answer must be newer than.
+        """
+        open_shards = {
+            shard: at for shard, at in self._empty_since.items() if not self._is_finished(shard)
+        }
+        return (
+            bool(self._empty_since)
+            and all(at >= since for at in open_shards.values())
+            and all(
+                self._reached.get(shard) in (position, FINISHED)
+                for shard, position in self._fetched.items()
+            )
+        )
+
+    def _is_finished(self, shard: str) -> bool:
+        return self._reached.get(shard) == FINISHED
+
+    def _step(self, event: StreamEvent) -> None:
+        for action in self._engine.step(event, self._now()):
+            match action:
+                case Fetch():
+                    self._spawn(self._fetch(action))
+                case ListShards():
+                    self._spawn(self._list_shards())
+                case Checkpoint(shard_id, position):
+                    self._reached[shard_id] = position
+                    self._checkpoints.save(
+                        self.mapping_id, self._source.stream_arn, shard_id, position
+                    )
+                case DropCheckpoint(shard_id):
+                    self._checkpoints.drop(self.mapping_id, self._source.stream_arn, shard_id)
+                case Deliver():
+                    self._spawn(self._deliver(action))
+                case Discarded():
+                    where = "with a record of it" if action.delivered else "without a destination"
+                    self._tell(
+                        "discarded",
+                        f"{action.condition}: {len(action.records)} records given up {where}",
+                        len(action.records),
+                    )
+                case GapFound():
+                    self._tell("gap", f"{action.reason} (shard {action.shard_id})")
+                case _:
+                    self._common(action)
+
+    async def _fetch(self, action: Fetch) -> None:
+        began_at = wall_clock()
+        try:
+            page = await self._source.fetch(action.shard_id, action.position, action.limit)
+        except AwsError as error:
+            self._feed(FetchFailed(action.shard_id, _failure(error)))
+            return
+        if page.records:
+            self._fetched[action.shard_id] = page.records[-1]["dynamodb"]["SequenceNumber"]
+        else:
+            self._empty_since[action.shard_id] = began_at
+        self._feed(Fetched(action.shard_id, page.records, page.drained))
+
+    async def _list_shards(self) -> None:
+        try:
+            found = await self._source.shards()
+        except AwsError as error:
+            self._feed(ShardsListFailed(_failure(error)))
+            return
+        self._feed(ShardsListed(found))
+
+    async def _deliver(self, action: Deliver) -> None:
+        try:
+            await deliver(
+                self._client, action.destination, action.body, key=action.key or self.mapping_id
+            )
+        except AwsError as error:
+            self._feed(DeliveryFailed(action.delivery_id, str(error)))
+            return
+        self._feed(Delivered(action.delivery_id))
+
+
+class QueueDriver(_Driver):
+    """
+    Drives a queue mapping.
+
+    Args:
+        engine: The mapping.
+        source: The queue.
+    """
+
+    def __init__(
+        self,
+        mapping_id: str,
+        engine: QueueEngine,
+        source: QueueSource,
+        *,
+        invoke: InvokeFunction,
+        observe: Observer,
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        super().__init__(mapping_id, invoke=invoke, observe=observe, fail=fail)
+        self._engine = engine
+        self._source = source
+
+    async def depth(self) -> int:
+        """
+        Return how many messages the queue holds, whatever state they are in.
+
+        Raises:
+            AwsError: The queue did not answer.
+        """
+        return await self._source.depth()
+
+    def _step(self, event: QueueEvent) -> None:
+        for action in self._engine.step(event, self._now()):
+            match action:
+                case Receive():
+                    self._spawn(self._receive(action))
+                case DeleteMessages():
+                    self._spawn(self._delete(action))
+                case ChangeVisibility():
+                    self._spawn(self._change_visibility(action))
+                case _:
+                    self._common(action)
+
+    async def _receive(self, action: Receive) -> None:
+        try:
+            messages = await self._source.receive(
+                action.max_messages,
+                wait_seconds=action.wait_seconds,
+                visibility_timeout_seconds=action.visibility_timeout_seconds,
+            )
+        except AwsError as error:
+            self._feed(ReceiveFailed(action.receive_id, _failure(error)))
+            return
+        self._feed(Received(action.receive_id, messages))
+
+    async def _delete(self, action: DeleteMessages) -> None:
+        ids = {handle.receipt_handle: handle.message_id for handle in action.messages}
+        try:
+            failed = await self._source.delete(list(ids))
+        except AwsError:
+            failed = list(ids)
+        self._feed(Deleted(action.deletion_id, [ids[handle] for handle in failed]))
+
+    async def _change_visibility(self, action: ChangeVisibility) -> None:
+        await asyncio.gather(
+            *(self._make_visible(handle, action.seconds) for handle in action.messages)
+        )
+
+    async def _make_visible(self, handle: MessageHandle, seconds: int) -> None:
+        with contextlib.suppress(AwsError):  # it comes back when its visibility timeout is over
+            await self._source.change_visibility(handle.receipt_handle, seconds)
+
+
+def _failure(error: AwsError) -> FetchFailure:
+    return _FAILURES.get(error.code, "error")
+
+
+def wall_clock() -> float:
+    """Return the time in epoch seconds."""
+    return time.time()  # noqa: TID251 - this is the edge where the engine's time comes from
