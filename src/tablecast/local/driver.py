@@ -26,6 +26,7 @@ from tablecast.mapping.actions import (
     FINISHED,
     ChangeVisibility,
     Checkpoint,
+    Delete,
     Deleted,
     DeleteMessages,
     Deliver,
@@ -55,10 +56,12 @@ from tablecast.mapping.actions import (
     StreamAction,
     StreamEvent,
     Tick,
+    Update,
     WaitUntil,
     Warned,
     Woken,
 )
+from tablecast.mapping.config import QueueMappingConfig, StreamMappingConfig
 
 InvokeFunction = Callable[[bytes], Awaitable[InvokeResult]]
 """Invoke the mapping's function with a payload; never raises for what a function does."""
@@ -74,6 +77,11 @@ _FAILURES: Final[dict[str, FetchFailure]] = {
     "QueueDoesNotExist": "not_found",
     "AWS.SimpleQueueService.NonExistentQueue": "not_found",
 }
+
+
+def wall_clock() -> float:
+    """Return the time in epoch seconds."""
+    return time.time()  # noqa: TID251 - this is the edge where the engine's time comes from
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +132,7 @@ class _Driver:
         invoke: Invokes its function.
         observe: Gets `MappingEvent`s.
         fail: Called once when the driver cannot go on, with the reason.
+        clock: Tells the time in epoch seconds.
     """
 
     def __init__(
@@ -133,16 +142,19 @@ class _Driver:
         invoke: InvokeFunction,
         observe: Observer,
         fail: Callable[[BaseException], None],
+        clock: Callable[[], float],
     ) -> None:
         self.mapping_id = mapping_id
         self.invocations = 0
         self._invoke = invoke
         self._observe = observe
         self._fail = fail
+        self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
         self._alarm: asyncio.TimerHandle | None = None
         self._latest = 0.0
         self._stopped = False
+        self._ended = asyncio.Event()
 
     def start(self) -> None:
         """Start polling."""
@@ -152,11 +164,19 @@ class _Driver:
         """Have the source read now: something was written to it."""
         self._feed(Woken())
 
+    def update(self, config: StreamMappingConfig | QueueMappingConfig) -> None:
+        """Go on under another configuration, once what is in flight has ended."""
+        self._feed(Update(config))
+
+    async def delete(self) -> None:
+        """Stop for ever, once what is in flight has ended."""
+        self._feed(Delete())
+        await self._ended.wait()
+        await self.stop()
+
     async def stop(self) -> None:
         """Stop at once; what is in flight is abandoned and, being unacknowledged, comes again."""
-        self._stopped = True
-        if self._alarm is not None:
-            self._alarm.cancel()
+        self._end()
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -168,7 +188,7 @@ class _Driver:
         try:
             self._step(event)
         except Exception as error:  # noqa: BLE001 - handed to the runtime, which ends with it
-            self._stopped = True
+            self._end()
             self._fail(error)
 
     def _step(self, event: Any) -> None:
@@ -183,12 +203,14 @@ class _Driver:
                 self._set_alarm(action.at)
             case StateChanged():
                 self._tell("state", action.state)
+                if action.state == "Deleted":
+                    self._ended.set()
             case Warned():
                 self._tell("warning", action.text)
 
     def _now(self) -> float:
         """Return the time in epoch seconds, which for an engine never goes backwards."""
-        self._latest = max(self._latest, wall_clock())
+        self._latest = max(self._latest, self._clock())
         return self._latest
 
     def _tell(self, kind: str, text: str, records: int = 0) -> None:
@@ -199,7 +221,7 @@ class _Driver:
             self._alarm.cancel()
             self._alarm = None
         if at is not None:
-            seconds = max(0.0, at - wall_clock())
+            seconds = max(0.0, at - self._clock())
             self._alarm = asyncio.get_running_loop().call_later(seconds, self._feed, Tick())
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
@@ -210,8 +232,15 @@ class _Driver:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._stopped = True
+            self._end()
             self._fail(error)
+
+    def _end(self) -> None:
+        """Take no further step."""
+        self._stopped = True
+        self._ended.set()
+        if self._alarm is not None:
+            self._alarm.cancel()
 
     async def _invoked(self, action: Invoke) -> None:
         self.invocations += 1
@@ -240,8 +269,9 @@ class StreamDriver(_Driver):
         invoke: InvokeFunction,
         observe: Observer,
         fail: Callable[[BaseException], None],
+        clock: Callable[[], float] = wall_clock,
     ) -> None:
-        super().__init__(mapping_id, invoke=invoke, observe=observe, fail=fail)
+        super().__init__(mapping_id, invoke=invoke, observe=observe, fail=fail, clock=clock)
         self._engine = engine
         self._source = source
         self._client = client
@@ -301,7 +331,7 @@ class StreamDriver(_Driver):
                     self._common(action)
 
     async def _fetch(self, action: Fetch) -> None:
-        began_at = wall_clock()
+        began_at = self._clock()
         try:
             page = await self._source.fetch(action.shard_id, action.position, action.limit)
         except AwsError as error:
@@ -350,8 +380,9 @@ class QueueDriver(_Driver):
         invoke: InvokeFunction,
         observe: Observer,
         fail: Callable[[BaseException], None],
+        clock: Callable[[], float] = wall_clock,
     ) -> None:
-        super().__init__(mapping_id, invoke=invoke, observe=observe, fail=fail)
+        super().__init__(mapping_id, invoke=invoke, observe=observe, fail=fail, clock=clock)
         self._engine = engine
         self._source = source
 
@@ -408,8 +439,3 @@ class QueueDriver(_Driver):
 
 def _failure(error: AwsError) -> FetchFailure:
     return _FAILURES.get(error.code, "error")
-
-
-def wall_clock() -> float:
-    """Return the time in epoch seconds."""
-    return time.time()  # noqa: TID251 - this is the edge where the engine's time comes from
