@@ -1,0 +1,67 @@
+"""
+JSON for the wire: exact, compact, and in characters that every hop accepts.
+
+`dumps` and `loads` are the standard library's. Functions that encode or decode many changes take
+them as arguments of the types `Dumps` and `Loads`, so that an edge can hand in a faster pair; such
+a pair keeps the two contracts below.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeAlias
+
+Dumps: TypeAlias = Callable[[Any], str]
+"""JSON value -> compact JSON text in printable ASCII; ValueError when it has no exact form."""
+
+Loads: TypeAlias = Callable[[str], Any]
+"""JSON text -> value; ValueError when the text is not JSON or holds a number without exact form."""
+
+
+def dumps(value: Any) -> str:
+    """
+    Return *value* as JSON text without spaces, in printable ASCII.
+
+    All else is escaped, lone surrogates too, so that SQS never meets a character that it refuses.
+
+    Raises:
+        ValueError: *value* is no JSON value: a set, bytes, NaN, infinity, or nested beyond reason.
+    """
+    try:
+        return _ENCODER.encode(value)
+    except TypeError as error:
+        raise ValueError(str(error)) from error
+    except RecursionError as error:
+        raise ValueError("nested too deeply for JSON") from error
+
+
+def loads(text: str) -> Any:
+    """
+    Return the value of JSON *text*: integers of any size are exact, other numbers are floats.
+
+    Raises:
+        ValueError: *text* is not JSON, holds NaN or a number beyond a float, or nests too deeply.
+    """
+    try:
+        return _DECODER.decode(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply for JSON") from error
+
+
+def _finite(text: str) -> float:
+    """Return the float that *text* states; JSON has no infinity to read it as."""
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"number out of range: {text[:40]}")
+    return value
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    """Refuse NaN and Infinity, which Python reads and JSON does not have."""
+    raise ValueError(f"{name} is not JSON")
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+_DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse_constant)
