@@ -1,8 +1,8 @@
 """
 The language between an event source mapping and whoever drives it.
 
-A mapping is a pure state machine: `mapping.step(event, now)` takes one event and returns the actions
-that follow from it, in order. It does no I/O and reads no clock. A driver carries the actions out
+A mapping is a pure state machine: `mapping.step(event, now)` takes one event and returns the
+actions that follow, in order. It does no I/O and reads no clock. A driver carries the actions out
 and hands back what came of them:
 
 | action | the driver | answers with |
@@ -18,8 +18,8 @@ and hands back what came of them:
 | `WaitUntil` | replaces the mapping's alarm; when it is due: | `Tick` |
 | `StateChanged`, `GapFound`, `Discarded`, `Warned` | tells whoever watches | nothing |
 
-The driver's whole duty: answer each request exactly once, in any order and as late as it likes; feed
-`Started` first; feed `Tick` at the time last given by `WaitUntil`; feed `Woken` when it knows that
+The driver answers each request exactly once, in any order and as late as it likes; it feeds
+`Started` first, `Tick` at the time last given by `WaitUntil`, and `Woken` when it knows that
 something was written, or never. It decides nothing: what to retry and when is the mapping's part,
 save that a failing `Deliver` or `DeleteMessages` is retried for as long as that is sensible before
 its failure is told.

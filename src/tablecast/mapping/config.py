@@ -10,7 +10,7 @@ Source:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from tablecast.errors import UsageError
 from tablecast.limits import (
@@ -33,6 +33,8 @@ from tablecast.limits import (
     STREAM_RETRY_ATTEMPTS_MAX,
 )
 
+_VISIBILITY_MARGIN_SECONDS: Final = 30
+
 
 @dataclass(frozen=True, slots=True)
 class StreamPacing:
@@ -48,6 +50,9 @@ class StreamPacing:
         refused_cap_seconds: Longest such pause.
         retention_seconds: A batch that still fails this long after it was read is lost, as it
             has left the stream by then.
+
+    Raises:
+        UsageError: A quiet stream would be asked without a pause.
     """
 
     poll_seconds: float = 0.25
@@ -57,6 +62,14 @@ class StreamPacing:
     refused_base_seconds: float = 0.5
     refused_cap_seconds: float = 30.0
     retention_seconds: float = STREAM_RETENTION_SECONDS
+
+    def __post_init__(self) -> None:
+        """Refuse a pace that never rests."""
+        for name in ("poll_seconds", "discover_seconds", "refused_base_seconds"):
+            if getattr(self, name) <= 0:
+                raise UsageError(
+                    f"stream pacing: {name}", "must be above 0", got=getattr(self, name)
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,27 +81,44 @@ class QueuePacing:
         wait_seconds: How long a receive waits for a first message, 0 to 20.
         pause_seconds: Pause after a receive that brought nothing. A driver that gives hints
             (`Woken`) sets *wait_seconds* to 0 and this to its safety net.
-        pollers: Receives in the air while there is nothing to do, and concurrent batches at the
-            start.
-        pollers_min: Concurrent batches at the least, after throttles and errors.
-        pollers_max: Concurrent batches at the most.
-        pollers_step: Concurrent batches that are added in a second while there is a backlog.
+        pollers: Receives in the air while the queue is empty.
+        concurrency_start: Concurrent batches at the start.
+        concurrency_min: Concurrent batches at the least, after throttles and errors.
+        concurrency_max: Concurrent batches at the most.
+        concurrency_step: Concurrent batches added in a second while there is a backlog.
         retry_base_seconds: Pause after a throttle of a batch; doubles with each.
         retry_cap_seconds: Longest such pause.
         refused_base_seconds: Pause after a receive that failed; doubles with each.
         refused_cap_seconds: Longest such pause.
+
+    Raises:
+        UsageError: An empty queue would be asked without a pause.
     """
 
     wait_seconds: int = SQS_WAIT_SECONDS_MAX
     pause_seconds: float = 0.0
     pollers: int = 5
-    pollers_min: int = 2
-    pollers_max: int = 1_250
-    pollers_step: int = 5
+    concurrency_start: int = 5
+    concurrency_min: int = 2
+    concurrency_max: int = 1_250
+    concurrency_step: int = 5
     retry_base_seconds: float = 0.5
     retry_cap_seconds: float = 10.0
     refused_base_seconds: float = 0.5
     refused_cap_seconds: float = 30.0
+
+    def __post_init__(self) -> None:
+        """Refuse a pace that never rests."""
+        if self.wait_seconds + self.pause_seconds <= 0:
+            raise UsageError(
+                "queue pacing: pause_seconds", "must be above 0 when wait_seconds is 0", got=0
+            )
+        if self.refused_base_seconds <= 0:
+            raise UsageError(
+                "queue pacing: refused_base_seconds",
+                "must be above 0",
+                got=self.refused_base_seconds,
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +303,20 @@ class QueueMappingConfig:
     def fifo(self) -> bool:
         """True for a FIFO queue."""
         return self.queue_arn.endswith(".fifo")
+
+    @property
+    def longer_visibility_timeout_seconds(self) -> int | None:
+        """
+        Visibility timeout to ask for where the queue's own is too short for window and function.
+
+        Source:
+            Lambda developer guide, "Using Lambda with Amazon SQS" (checked 2026-11-23).
+        """
+        window_seconds = self.maximum_batching_window_seconds
+        needed_seconds = window_seconds + self.function_timeout_seconds
+        if not window_seconds or needed_seconds <= self.visibility_timeout_seconds:
+            return None
+        return needed_seconds + _VISIBILITY_MARGIN_SECONDS
 
 
 def _within(where: str, name: str, value: int, low: int, high: int, *, fix: str = "") -> None:
