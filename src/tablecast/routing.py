@@ -1,0 +1,231 @@
+"""
+Which changes a consumer gets, what it may see of them, and which of them keep their order.
+
+A `Route` is a consumer's declaration made ready to run. It works on change records as they stand in
+Lambda's event, in DynamoDB JSON: nothing is decoded that need not be, for the relay asks every
+route about every change.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final, TypeAlias
+
+from tablecast.change import Record, item_id
+from tablecast.declare import Consumer
+from tablecast.errors import MalformedRecordError
+from tablecast.filters import FilterPattern, matches_any
+from tablecast.paths import parse_path
+
+ORDERING_BUCKETS: Final = 10
+"""Ordering groups of a queue: as many as messages fit one request, so order costs no request."""
+
+_Path: TypeAlias = tuple[str, ...]
+_Tree: TypeAlias = dict[str, "_Tree | None"]  # Attribute names; None ends a path.
+
+_IMAGES: Final = ("NewImage", "OldImage")
+_NUMBER_TAGS: Final = frozenset({"N", "NS"})
+_SET_TAGS: Final = frozenset({"SS", "NS", "BS"})
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """
+    A consumer's filter and projection, compiled; made by `compile`.
+
+    Args:
+        consumer: The declaration.
+        view: Equal for routes that project alike, so that they can share an encoded change.
+    """
+
+    consumer: Consumer
+    view: Hashable
+    _patterns: tuple[FilterPattern, ...]
+    _watched: tuple[_Path, ...]
+    _kept: _Tree | None
+    _removed: _Tree
+
+    @classmethod
+    def compile(cls, consumer: Consumer) -> Route:
+        """Return the route of *consumer*."""
+        return cls(
+            consumer=consumer,
+            view=(
+                None if consumer.fields is None else frozenset(consumer.fields),
+                frozenset(consumer.redact),
+            ),
+            _patterns=tuple(FilterPattern.parse(pattern) for pattern in consumer.where),
+            _watched=tuple(parse_path(path) for path in consumer.when_changed),
+            _kept=None if consumer.fields is None else _tree(map(parse_path, consumer.fields)),
+            _removed=_tree(map(parse_path, consumer.redact)),
+        )
+
+    def matches(self, record: Record) -> bool:
+        """
+        Return whether the consumer gets *record*: `events`, `where` and `when_changed` all agree.
+
+        Raises:
+            MalformedRecordError: `when_changed` cannot be answered, for an image is malformed.
+        """
+        if record.get("eventName") not in self.consumer.events:
+            return False
+        if self._patterns and not matches_any(self._patterns, record):
+            return False
+        return not self._watched or self._watched_changed(record)
+
+    def project(self, record: Record) -> Record:
+        """
+        Return *record* as the consumer may see it; *record* itself is not touched.
+
+        `fields` comes first, then `redact`, on both images. Key attributes stay, and so do the
+        record's other fields; SizeBytes keeps saying what was written.
+
+        Returns:
+            The same object when the consumer sees everything.
+        Raises:
+            MalformedRecordError: An image is malformed.
+        """
+        if self._kept is None and not self._removed:
+            return record
+        dynamodb = dict(_dynamodb(record))
+        keys = dynamodb.get("Keys") or {}
+        for name in _IMAGES:
+            if name in dynamodb:
+                dynamodb[name] = self._projected(_image(dynamodb, name), keys)
+        return {**record, "dynamodb": dynamodb}
+
+    def _watched_changed(self, record: Record) -> bool:
+        """Return whether the images differ at one of the watched paths."""
+        dynamodb = _dynamodb(record)
+        new, old = _image(dynamodb, "NewImage"), _image(dynamodb, "OldImage")
+        return any(_differ(_at(new, path), _at(old, path)) for path in self._watched)
+
+    def _projected(self, image: Mapping[str, Any], keys: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the part of an image that the consumer may see."""
+        seen = image if self._kept is None else _keep(image, self._kept)
+        if self._removed:
+            seen = _remove(seen, self._removed)
+        return {
+            name: image[name] if name in keys else seen[name]
+            for name in image
+            if name in keys or name in seen
+        }
+
+
+def ordering_bucket(record: Record, buckets: int = ORDERING_BUCKETS) -> int:
+    """
+    Return the ordering group of the record's item, 0 to *buckets* - 1: stable for ever.
+
+    Raises:
+        MalformedRecordError: The record has no keys.
+    """
+    keys = _dynamodb(record).get("Keys")
+    if not isinstance(keys, Mapping) or not keys:
+        raise MalformedRecordError("dynamodb.Keys", rule="the item's keys", got=type(keys).__name__)
+    return zlib.crc32(item_id(keys).encode("utf-8", "surrogatepass")) % buckets
+
+
+def _tree(paths: Iterable[_Path]) -> _Tree:
+    """Return *paths* by their first names; a path that ends takes longer ones in."""
+    tree: _Tree = {}
+    for path in paths:
+        level = tree
+        for name in path[:-1]:
+            below = level.setdefault(name, {})
+            if below is None:
+                break
+            level = below
+        else:
+            level[path[-1]] = None
+    return tree
+
+
+def _keep(attributes: Mapping[str, Any], tree: _Tree) -> dict[str, Any]:
+    """Return the attributes that a path of *tree* leads to, maps cut down to what is kept."""
+    kept = {}
+    for name, below in tree.items():
+        if name in attributes:
+            value = attributes[name]
+            if below is None:
+                kept[name] = value
+            elif (inner := _map_of(value)) is not None and (found := _keep(inner, below)):
+                kept[name] = {"M": found}
+    return kept
+
+
+def _remove(attributes: Mapping[str, Any], tree: _Tree) -> dict[str, Any]:
+    """Return the attributes without those that a path of *tree* leads to."""
+    left = dict(attributes)
+    for name, below in tree.items():
+        if name in left:
+            if below is None:
+                del left[name]
+            elif (inner := _map_of(left[name])) is not None:
+                left[name] = {"M": _remove(inner, below)}
+    return left
+
+
+def _at(image: Mapping[str, Any], path: _Path) -> Any:
+    """Return the attribute value at *path*, None when a name on the way is missing."""
+    value = image.get(path[0])
+    for name in path[1:]:
+        inner = _map_of(value)
+        if inner is None:
+            return None
+        value = inner.get(name)
+    return value
+
+
+def _map_of(value: Any) -> Mapping[str, Any] | None:
+    """Return the attributes of a value of type M, None for any other value."""
+    inner = value.get("M") if isinstance(value, Mapping) else None
+    return inner if isinstance(inner, Mapping) else None
+
+
+def _differ(one: Any, other: Any) -> bool:
+    """Return whether two attribute values differ: as DynamoDB compares them, not as text."""
+    return bool(one != other and _comparable(one) != _comparable(other))
+
+
+def _comparable(value: Any) -> Any:
+    """Return a form of an attribute value that is equal exactly for equal values."""
+    if value is None:
+        return None
+    if not isinstance(value, Mapping) or len(value) != 1:
+        raise MalformedRecordError(
+            "attribute value", rule="one type tag and its value", got=type(value).__name__
+        )
+    ((tag, content),) = value.items()
+    try:
+        if tag == "M":
+            return tag, {name: _comparable(below) for name, below in content.items()}
+        if tag == "L":
+            return tag, [_comparable(element) for element in content]
+        if tag in _NUMBER_TAGS:
+            content = Decimal(content) if tag == "N" else [Decimal(number) for number in content]
+        return tag, frozenset(content) if tag in _SET_TAGS else content
+    except (AttributeError, InvalidOperation, TypeError, ValueError) as error:
+        raise MalformedRecordError(
+            "attribute value", rule=f"a value of type {tag}", got=type(content).__name__
+        ) from error
+
+
+def _dynamodb(record: Record) -> Mapping[str, Any]:
+    """Return the `dynamodb` part of a record."""
+    dynamodb = record.get("dynamodb")
+    if not isinstance(dynamodb, Mapping):
+        raise MalformedRecordError("dynamodb", rule="an object", got=type(dynamodb).__name__)
+    return dynamodb
+
+
+def _image(dynamodb: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return an image, an empty one when the record has none."""
+    image = dynamodb.get(name)
+    if image is None:
+        return {}
+    if not isinstance(image, Mapping):
+        raise MalformedRecordError(f"dynamodb.{name}", rule="an object", got=type(image).__name__)
+    return image
