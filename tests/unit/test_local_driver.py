@@ -414,51 +414,6 @@ def test_deleting_a_failed_driver_returns(tmp_path):
     assert 1 == len(watch.failures)
 
 
-def test_a_stream_is_caught_up_when_its_tip_was_read_and_all_is_checkpointed(tmp_path):
-    """An empty read that began late enough, and a checkpoint at the last record read."""
-    fetch = Fetch("s1", "TRIM_HORIZON", 10)
-    told = []
-
-    async def look(driver):
-        began_at = wall_clock()
-        told.append(("nothing read", driver.caught_up(began_at)))
-        await settled(driver)
-        told.append(("read, in progress", driver.caught_up(began_at)))
-        engine.script[Woken] = [Checkpoint("s1", "100"), fetch]
-        driver.wake()
-        await settled(driver)
-        told.append(("checkpointed, tip read", driver.caught_up(began_at)))
-        told.append(("tip read too early", driver.caught_up(wall_clock() + 1)))
-
-    source = FakeStreamSource(Page([RECORD], drained=False), Page([], drained=False))
-    engine = ScriptedEngine({Started: [fetch]})
-
-    async def main():
-        with closing(Checkpoints(tmp_path / "checkpoints.sqlite")) as checkpoints:
-            driver = StreamDriver(
-                "relay",
-                engine,
-                source,
-                client=None,
-                checkpoints=checkpoints,
-                invoke=None,
-                observe=told.append,
-                fail=told.append,
-            )
-            driver.start()
-            await look(driver)
-            await driver.stop()
-
-    asyncio.run(main())
-
-    assert [
-        ("nothing read", False),
-        ("read, in progress", False),
-        ("checkpointed, tip read", True),
-        ("tip read too early", False),
-    ] == told
-
-
 def test_messages_are_received_as_asked():
     """Count, wait and visibility timeout are the engine's."""
     source = FakeQueueSource(received=[{"messageId": "m1"}])

@@ -23,7 +23,6 @@ from tablecast.errors import AwsError
 from tablecast.local.checkpoints import Checkpoints
 from tablecast.local.sources import QueueSource, StreamSource, deliver
 from tablecast.mapping.actions import (
-    FINISHED,
     ChangeVisibility,
     Checkpoint,
     Delete,
@@ -109,6 +108,11 @@ Observer = Callable[[Any], None]
 
 class StreamEngine(Protocol):
     """A stream mapping of `tablecast.mapping`."""
+
+    @property
+    def idle(self) -> bool:
+        """True when everything that the mapping knows of is done with."""
+        ...
 
     def step(self, event: StreamEvent, now: float) -> list[StreamAction]:
         """Take one event; return what is to be done."""
@@ -276,31 +280,11 @@ class StreamDriver(_Driver):
         self._source = source
         self._client = client
         self._checkpoints = checkpoints
-        self._reached: dict[str, str] = {}  # shard -> where it is checkpointed
-        self._fetched: dict[str, str] = {}  # shard -> last sequence number read
-        self._empty_since: dict[str, float] = {}  # shard -> when a read that found nothing began
 
-    def caught_up(self, since: float) -> bool:
-        """
-        Tell whether all that stood in the stream is done with.
-
-        Args:
-            since: Instant, in epoch seconds, that the answer must be newer than.
-        """
-        open_shards = {
-            shard: at for shard, at in self._empty_since.items() if not self._is_finished(shard)
-        }
-        return (
-            bool(self._empty_since)
-            and all(at >= since for at in open_shards.values())
-            and all(
-                self._reached.get(shard) in (position, FINISHED)
-                for shard, position in self._fetched.items()
-            )
-        )
-
-    def _is_finished(self, shard: str) -> bool:
-        return self._reached.get(shard) == FINISHED
+    @property
+    def idle(self) -> bool:
+        """True when all that stood in the stream since the last `wake` is done with."""
+        return self._engine.idle
 
     def _step(self, event: StreamEvent) -> None:
         for action in self._engine.step(event, self._now()):
@@ -310,7 +294,6 @@ class StreamDriver(_Driver):
                 case ListShards():
                     self._spawn(self._list_shards())
                 case Checkpoint(shard_id, position):
-                    self._reached[shard_id] = position
                     self._checkpoints.save(
                         self.mapping_id, self._source.stream_arn, shard_id, position
                     )
@@ -331,16 +314,11 @@ class StreamDriver(_Driver):
                     self._common(action)
 
     async def _fetch(self, action: Fetch) -> None:
-        began_at = self._clock()
         try:
             page = await self._source.fetch(action.shard_id, action.position, action.limit)
         except AwsError as error:
             self._feed(FetchFailed(action.shard_id, _failure(error)))
             return
-        if page.records:
-            self._fetched[action.shard_id] = page.records[-1]["dynamodb"]["SequenceNumber"]
-        else:
-            self._empty_since[action.shard_id] = began_at
         self._feed(Fetched(action.shard_id, page.records, page.drained))
 
     async def _list_shards(self) -> None:

@@ -1,0 +1,194 @@
+"""
+A pipeline as resources: what would be deployed for it, with the same defaults.
+
+| resource | one a | values and why |
+| --- | --- | --- |
+| table with stream | pipeline | both images, as consumers compare them |
+| relay function | pipeline | half a GB keeps up with a full shard |
+| stream mapping | pipeline | from the trim horizon: LATEST loses what is written meanwhile |
+| | | whole pages, no window: each poll is a batch |
+| | | failures bisected, bounded, kept with their records in a bucket |
+| queue, dead-letter queue | consumer | visible again after six function timeouts, as Lambda asks |
+| function, queue mapping | consumer | ten messages a batch, partial batch responses |
+| parameters | consumer | the relay finds its queues there, tools the pipeline |
+
+The queue's own redrive policy allows `QUEUE_RECEIVES_EXTRA` receives beyond the consumer's, so that
+the consumer runtime, which sets aside one change and not a whole message, comes first.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from pathlib import Path
+from typing import Final
+
+from tablecast.declare import (
+    QUEUE_RECEIVES_EXTRA,
+    Consumer,
+    Pipeline,
+    consumer_function_name,
+    consumer_parameter_path,
+    dead_letter_queue_name,
+    parameter_path,
+    queue_name,
+    relay_function_name,
+)
+from tablecast.limits import SQS_RECEIVE_MESSAGES_MAX
+from tablecast.local.model import (
+    AppSpec,
+    BucketSpec,
+    FunctionSpec,
+    ParameterSpec,
+    QueueMappingSpec,
+    QueueSpec,
+    RedriveSpec,
+    StreamMappingSpec,
+    TableSpec,
+)
+
+RELAY_HANDLER: Final = "tablecast.handlers.relay.handler"
+CONSUMER_HANDLER: Final = "tablecast.handlers.consumer.handler"
+
+RELAY_MEMORY_MB: Final = 512
+RELAY_TIMEOUT_SECONDS: Final = 60
+RELAY_BATCH_SIZE: Final = 1_000
+RELAY_RETRY_ATTEMPTS: Final = 100
+RELAY_RECORD_AGE_SECONDS: Final = 21_600  # a quarter of the stream's life: time left for a replay
+VISIBILITY_TIMEOUTS: Final = 6  # function timeouts in a visibility timeout
+QUEUE_RETENTION_SECONDS: Final = 345_600
+# The clock of a dead letter starts when the change was sent, so its queue must keep it for longer.
+DEAD_LETTER_RETENTION_SECONDS: Final = 1_209_600
+
+
+def assemble(
+    pipeline: Pipeline,
+    *,
+    code_dir: Path,
+    module_ref: str,
+    visibility_timeout_seconds: int | None = None,
+) -> AppSpec:
+    """
+    Return the resources of *pipeline*.
+
+    Args:
+        pipeline: What was declared.
+        code_dir: Folder that holds the user's modules.
+        module_ref: Where in it the pipeline is, as `module:name`.
+        visibility_timeout_seconds: When a failed message comes again; six times the function's
+            timeout when omitted. A shorter one suits a demo, whose failures should come soon.
+    """
+    bucket = BucketSpec(f"tablecast-{pipeline.name}-on-failure")
+    return AppSpec(
+        tables=(
+            TableSpec(
+                name=pipeline.table.name,
+                partition_key=pipeline.table.partition_key,
+                sort_key=pipeline.table.sort_key,
+                partition_key_type=pipeline.table.partition_key_type,
+                sort_key_type=pipeline.table.sort_key_type,
+            ),
+        ),
+        queues=tuple(
+            chain.from_iterable(
+                _queues(pipeline.name, consumer, visibility_timeout_seconds)
+                for consumer in pipeline.consumers
+            )
+        ),
+        buckets=(bucket,),
+        functions=(
+            _relay(pipeline.name, code_dir),
+            *(
+                _function(pipeline.name, consumer, code_dir, module_ref)
+                for consumer in pipeline.consumers
+            ),
+        ),
+        parameters=tuple(
+            chain.from_iterable(
+                _parameters(pipeline.name, consumer) for consumer in pipeline.consumers
+            )
+        ),
+        stream_mappings=(
+            StreamMappingSpec(
+                id=relay_function_name(pipeline.name),
+                table=pipeline.table.name,
+                function=relay_function_name(pipeline.name),
+                starting_position="TRIM_HORIZON",
+                batch_size=RELAY_BATCH_SIZE,
+                maximum_retry_attempts=RELAY_RETRY_ATTEMPTS,
+                maximum_record_age_seconds=RELAY_RECORD_AGE_SECONDS,
+                bisect_batch_on_function_error=True,
+                report_batch_item_failures=True,
+                on_failure=bucket.arn,
+            ),
+        ),
+        queue_mappings=tuple(
+            QueueMappingSpec(
+                id=consumer_function_name(pipeline.name, consumer),
+                queue=queue_name(pipeline.name, consumer),
+                function=consumer_function_name(pipeline.name, consumer),
+                batch_size=SQS_RECEIVE_MESSAGES_MAX,
+                maximum_concurrency=consumer.max_concurrency,
+                report_batch_item_failures=True,
+            )
+            for consumer in pipeline.consumers
+        ),
+    )
+
+
+def _queues(
+    pipeline: str, consumer: Consumer, visibility_timeout_seconds: int | None
+) -> tuple[QueueSpec, QueueSpec]:
+    dead_letters = QueueSpec(
+        name=dead_letter_queue_name(pipeline, consumer),
+        fifo=consumer.fifo,
+        retention_seconds=DEAD_LETTER_RETENTION_SECONDS,
+    )
+    queue = QueueSpec(
+        name=queue_name(pipeline, consumer),
+        fifo=consumer.fifo,
+        visibility_timeout_seconds=VISIBILITY_TIMEOUTS * consumer.timeout_seconds
+        if visibility_timeout_seconds is None
+        else visibility_timeout_seconds,
+        retention_seconds=QUEUE_RETENTION_SECONDS,
+        redrive=RedriveSpec(dead_letters.name, consumer.max_receive_count + QUEUE_RECEIVES_EXTRA),
+    )
+    return queue, dead_letters
+
+
+def _relay(pipeline: str, code_dir: Path) -> FunctionSpec:
+    return FunctionSpec(
+        name=relay_function_name(pipeline),
+        handler=RELAY_HANDLER,
+        code_dir=code_dir,
+        environment={
+            "TABLECAST_PIPELINE": pipeline,
+            "TABLECAST_PARAMETER_PATH": parameter_path(pipeline),
+        },
+        memory_mb=RELAY_MEMORY_MB,
+        timeout_seconds=RELAY_TIMEOUT_SECONDS,
+    )
+
+
+def _function(pipeline: str, consumer: Consumer, code_dir: Path, module_ref: str) -> FunctionSpec:
+    return FunctionSpec(
+        name=consumer_function_name(pipeline, consumer),
+        handler=CONSUMER_HANDLER,
+        code_dir=code_dir,
+        environment={
+            "TABLECAST_PIPELINE": pipeline,
+            "TABLECAST_PARAMETER_PATH": parameter_path(pipeline),
+            "TABLECAST_CONSUMER": consumer.name,
+            "TABLECAST_MODULE": module_ref,
+        },
+        memory_mb=consumer.memory_mb,
+        timeout_seconds=consumer.timeout_seconds,
+    )
+
+
+def _parameters(pipeline: str, consumer: Consumer) -> tuple[ParameterSpec, ...]:
+    path = consumer_parameter_path(pipeline, consumer)
+    return (
+        ParameterSpec(f"{path}/queue", queue_name(pipeline, consumer)),
+        ParameterSpec(f"{path}/dead-letter-queue", dead_letter_queue_name(pipeline, consumer)),
+        ParameterSpec(f"{path}/declaration", consumer.to_json()),
+    )
