@@ -48,6 +48,7 @@ from tablecast.mapping.actions import (
     ReceiveFailed,
     ShardsListed,
     Started,
+    StateChanged,
     StreamAction,
     StreamEvent,
     Tick,
@@ -200,7 +201,7 @@ class RunningStream(Running):
     mapping: StreamMapping = field(kw_only=True)
     iterators: dict[tuple[str, str], str] = field(default_factory=dict)  # By shard and position.
     reading: set[str] = field(default_factory=set)  # Shards that were not read to their close.
-    behind: set[str] = field(default_factory=set)  # Those whose end was not seen since a change.
+    at_end: set[str] = field(default_factory=set)  # Those read to their end since any change.
     parked: dict[str, Fetch] = field(default_factory=dict)  # Reads that would find nothing new.
 
 
@@ -343,7 +344,7 @@ class VirtualRuntime:
         running.generation += 1
         running.iterators.clear()
         running.reading.clear()
-        running.behind.clear()
+        running.at_end.clear()
         running.parked.clear()
         running.mapping = StreamMapping(running.config, running.checkpoints)
         self._feed_stream(running, Started())
@@ -420,9 +421,7 @@ class VirtualRuntime:
                         running, self._feed_stream, lambda: ShardsListed(running.stream.describe())
                     )
                 case Fetch():
-                    if action.shard_id not in running.reading:
-                        running.reading.add(action.shard_id)
-                        running.behind.add(action.shard_id)
+                    running.reading.add(action.shard_id)
                     self._answer_fetch(running, action)
                 case Invoke():
                     self._invoke(running, action, self._feed_stream)
@@ -432,6 +431,8 @@ class VirtualRuntime:
                     running.checkpoints[shard_id] = position
                 case DropCheckpoint(shard_id):
                     running.checkpoints.pop(shard_id, None)
+                case StateChanged():
+                    running.at_end.clear()
                 case WaitUntil(at):
                     self._set_alarm(running, at, self._feed_stream)
 
@@ -441,10 +442,10 @@ class VirtualRuntime:
         def answer() -> None:
             if running.generation != generation:
                 return
-            if action.shard_id in running.behind:
-                self._feed_stream(running, self._fetch(running, action))
-            else:  # Nothing has changed since its end was seen.
+            if action.shard_id in running.at_end:
                 running.parked[action.shard_id] = action
+            else:
+                self._feed_stream(running, self._fetch(running, action))
 
         self._soon(answer)
 
@@ -459,17 +460,16 @@ class VirtualRuntime:
             return FetchFailed(shard_id, _FAILURES.get(error.code, "error"))
         if page.next_iterator is None:
             running.reading.discard(shard_id)
-            running.behind.discard(shard_id)
         else:
             if page.records:
                 position = page.records[-1]["dynamodb"]["SequenceNumber"]
             else:
-                running.behind.discard(shard_id)
+                running.at_end.add(shard_id)
             running.iterators[shard_id, position] = page.next_iterator
         return Fetched(shard_id, page.records, closed=page.next_iterator is None)
 
     def _stream_changed(self, running: RunningStream) -> None:
-        running.behind |= running.reading
+        running.at_end.clear()
         if running.parked:
             self._soon(lambda: self._unpark_stream(running))
 
@@ -604,7 +604,8 @@ class VirtualRuntime:
 
 def _is_through(running: RunningStream) -> bool:
     """Return whether a stream mapping is done with all that is in its stream."""
-    return running.mapping.idle and not (running.mapping.running and running.behind)
+    read = running.reading <= running.at_end or not running.mapping.running
+    return read and running.mapping.idle
 
 
 def _delete(running: RunningQueue, action: DeleteMessages) -> QueueEvent:
