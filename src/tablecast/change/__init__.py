@@ -1,0 +1,15 @@
+"""A change record: what it says, in Python values; its identity; its place in the stream."""
+
+from __future__ import annotations
+
+from tablecast.change.identity import EventName, Record, SequenceNumber, item_id
+from tablecast.change.record import Change, FieldChange
+
+__all__ = [
+    "Change",
+    "EventName",
+    "FieldChange",
+    "Record",
+    "SequenceNumber",
+    "item_id",
+]
