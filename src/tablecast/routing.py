@@ -11,24 +11,21 @@ from __future__ import annotations
 import zlib
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from typing import Any, Final, TypeAlias
 
+from tablecast.attributes import same_value
 from tablecast.change import Record, item_id
 from tablecast.declare import Consumer
 from tablecast.errors import MalformedRecordError
 from tablecast.filters import FilterPattern, matches_any
-from tablecast.paths import parse_path
+from tablecast.paths import AttributePath, parse_path, value_at
 
 ORDERING_BUCKETS: Final = 10
 """Ordering groups of a queue: as many as messages fit one request, so order costs no request."""
 
-_Path: TypeAlias = tuple[str, ...]
 _Tree: TypeAlias = dict[str, "_Tree | None"]  # Attribute names; None ends a path.
 
 _IMAGES: Final = ("NewImage", "OldImage")
-_NUMBER_TAGS: Final = frozenset({"N", "NS"})
-_SET_TAGS: Final = frozenset({"SS", "NS", "BS"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +41,7 @@ class Route:
     consumer: Consumer
     view: Hashable
     _patterns: tuple[FilterPattern, ...]
-    _watched: tuple[_Path, ...]
+    _watched: tuple[AttributePath, ...]
     _kept: _Tree | None
     _removed: _Tree
 
@@ -101,7 +98,9 @@ class Route:
         """Return whether the images differ at one of the watched paths."""
         dynamodb = _dynamodb(record)
         new, old = _image(dynamodb, "NewImage"), _image(dynamodb, "OldImage")
-        return any(_differ(_at(new, path), _at(old, path)) for path in self._watched)
+        return any(
+            not same_value(value_at(old, path), value_at(new, path)) for path in self._watched
+        )
 
     def _projected(self, image: Mapping[str, Any], keys: Mapping[str, Any]) -> dict[str, Any]:
         """Return the part of an image that the consumer may see."""
@@ -122,13 +121,11 @@ def ordering_bucket(record: Record, buckets: int = ORDERING_BUCKETS) -> int:
     Raises:
         MalformedRecordError: The record has no keys.
     """
-    keys = _dynamodb(record).get("Keys")
-    if not isinstance(keys, Mapping) or not keys:
-        raise MalformedRecordError("dynamodb.Keys", rule="the item's keys", got=type(keys).__name__)
+    keys: Any = _dynamodb(record).get("Keys")
     return zlib.crc32(item_id(keys).encode("utf-8", "surrogatepass")) % buckets
 
 
-def _tree(paths: Iterable[_Path]) -> _Tree:
+def _tree(paths: Iterable[AttributePath]) -> _Tree:
     """Return *paths* by their first names; a path that ends takes longer ones in."""
     tree: _Tree = {}
     for path in paths:
@@ -168,49 +165,10 @@ def _remove(attributes: Mapping[str, Any], tree: _Tree) -> dict[str, Any]:
     return left
 
 
-def _at(image: Mapping[str, Any], path: _Path) -> Any:
-    """Return the attribute value at *path*, None when a name on the way is missing."""
-    value = image.get(path[0])
-    for name in path[1:]:
-        inner = _map_of(value)
-        if inner is None:
-            return None
-        value = inner.get(name)
-    return value
-
-
 def _map_of(value: Any) -> Mapping[str, Any] | None:
     """Return the attributes of a value of type M, None for any other value."""
     inner = value.get("M") if isinstance(value, Mapping) else None
     return inner if isinstance(inner, Mapping) else None
-
-
-def _differ(one: Any, other: Any) -> bool:
-    """Return whether two attribute values differ: as DynamoDB compares them, not as text."""
-    return bool(one != other and _comparable(one) != _comparable(other))
-
-
-def _comparable(value: Any) -> Any:
-    """Return a form of an attribute value that is equal exactly for equal values."""
-    if value is None:
-        return None
-    if not isinstance(value, Mapping) or len(value) != 1:
-        raise MalformedRecordError(
-            "attribute value", rule="one type tag and its value", got=type(value).__name__
-        )
-    ((tag, content),) = value.items()
-    try:
-        if tag == "M":
-            return tag, {name: _comparable(below) for name, below in content.items()}
-        if tag == "L":
-            return tag, [_comparable(element) for element in content]
-        if tag in _NUMBER_TAGS:
-            content = Decimal(content) if tag == "N" else [Decimal(number) for number in content]
-        return tag, frozenset(content) if tag in _SET_TAGS else content
-    except (AttributeError, InvalidOperation, TypeError, ValueError) as error:
-        raise MalformedRecordError(
-            "attribute value", rule=f"a value of type {tag}", got=type(content).__name__
-        ) from error
 
 
 def _dynamodb(record: Record) -> Mapping[str, Any]:

@@ -26,7 +26,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias, TypeVar, overload
 
 from tablecast import codec
-from tablecast.change import Record, item_id
+from tablecast.change import Change, Record
 from tablecast.errors import (
     EntryTooLargeError,
     MalformedMessageError,
@@ -277,18 +277,17 @@ def encode_cloudevent(record: Record, *, pipeline: str, dumps: codec.Dumps = cod
     Source:
         CloudEvents 1.0.2, JSON event format, structured mode (checked 2026-11-23).
     """
-    dynamodb = _part(record, "dynamodb", dict)
-    event_name = _part(record, "eventName", str)
-    data = {"eventName": event_name, "dynamodb": dynamodb}
+    change = Change.from_record(record)
+    data = {"eventName": change.event_name, "dynamodb": record["dynamodb"]}
     if "userIdentity" in record:
         data["userIdentity"] = record["userIdentity"]
     event = {
         "specversion": "1.0",
-        "id": _part(record, "eventID", str),
+        "id": change.event_id,
         "source": _part(record, "eventSourceARN", str),
-        "type": CLOUDEVENT_TYPE_PREFIX + event_name.lower(),
-        "subject": item_id(_part(dynamodb, "Keys", dict)),
-        "time": _created_at_text(dynamodb),
+        "type": CLOUDEVENT_TYPE_PREFIX + change.event_name.lower(),
+        "subject": change.item_id,
+        "time": _instant_text(change.created_at),
         "datacontenttype": "application/json",
         "pipeline": pipeline,
         "data": data,
@@ -495,19 +494,6 @@ def _constants(arn: str) -> Mapping[str, str]:
     if len(parts) == _ARN_PARTS and parts[0] == "arn" and parts[3]:
         constants["awsRegion"] = parts[3]
     return MappingProxyType(constants)
-
-
-def _created_at_text(dynamodb: Mapping[str, Any]) -> str:
-    """Return ApproximateCreationDateTime, epoch seconds, as RFC 3339."""
-    seconds = dynamodb.get("ApproximateCreationDateTime")
-    if isinstance(seconds, (int, float)) and not isinstance(seconds, bool):
-        try:
-            return _instant_text(datetime.fromtimestamp(seconds, UTC))
-        except (OverflowError, ValueError, OSError):
-            pass  # Answered below, like every other value that is no instant.
-    raise MalformedRecordError(
-        "dynamodb.ApproximateCreationDateTime", rule="epoch seconds", got=seconds
-    )
 
 
 def _instant_text(instant: datetime) -> str:

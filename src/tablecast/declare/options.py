@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from collections.abc import Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
+from tablecast import codec
 from tablecast.errors import DeclarationError
 
 NAME_RULE: Final = "a lower-case letter, then up to 39 lower-case letters, digits and hyphens"
@@ -119,6 +119,6 @@ def _wrapped(value: str) -> str:
 def parsed_json(where: str, text: str) -> Any:
     """Return the value of JSON *text*."""
     try:
-        return json.loads(text)
+        return codec.loads(text)
     except ValueError as error:
         raise DeclarationError(where, f"must be JSON ({error})", got=text) from error

@@ -21,7 +21,6 @@ from tablecast.wire import Format
 SCHEMA: Final = 1
 
 ModelT = TypeVar("ModelT")
-ModelT_co = TypeVar("ModelT_co", covariant=True)
 ResultT = TypeVar("ResultT")
 OneT = TypeVar("OneT", bound=Callable[[Change], object])
 ManyT = TypeVar("ManyT", bound=Callable[[list[Change]], object])
@@ -43,20 +42,20 @@ class ConsumerOptions(TypedDict, total=False):
     memory_mb: int
 
 
-class _OneDecorator(Protocol[ModelT_co]):
+class _OneDecorator(Protocol[ModelT]):
     """Declares a function of one change with a model, and returns it unchanged."""
 
     def __call__(
-        self, function: Callable[[Change[ModelT_co]], ResultT], /
-    ) -> Callable[[Change[ModelT_co]], ResultT]: ...
+        self, function: Callable[[Change[ModelT]], ResultT], /
+    ) -> Callable[[Change[ModelT]], ResultT]: ...
 
 
-class _ManyDecorator(Protocol[ModelT_co]):
+class _ManyDecorator(Protocol[ModelT]):
     """Declares a function of a list of changes with a model, and returns it unchanged."""
 
     def __call__(
-        self, function: Callable[[list[Change[ModelT_co]]], ResultT], /
-    ) -> Callable[[list[Change[ModelT_co]]], ResultT]: ...
+        self, function: Callable[[list[Change[ModelT]]], ResultT], /
+    ) -> Callable[[list[Change[ModelT]]], ResultT]: ...
 
 
 class Pipeline:

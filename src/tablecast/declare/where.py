@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, NoReturn, TypeAlias, cast
 
+from tablecast import codec
 from tablecast.declare import options
 from tablecast.errors import DeclarationError, UsageError
 from tablecast.filters import FilterPattern
@@ -53,6 +54,7 @@ _RECORD: Final[Mapping[str, _Shape]] = {
 }
 _LEAVES: Final = frozenset({"text", "number", "boolean"})
 _NUMBER_TAGS: Final = frozenset({"N", "NS"})
+_IMAGES: Final = frozenset({"NewImage", "OldImage"})
 _OR: Final = "$or"
 _COMPARE_NUMBERS: Final = (
     'compare the text ({"N": ["100"]}, prefix, anything-but) or compare numbers in the function'
@@ -71,7 +73,7 @@ def parse_where(where: str, value: Any) -> tuple[Pattern, ...]:
     """
     if isinstance(value, str):
         try:
-            value = json.loads(value)
+            value = codec.loads(value)
         except ValueError as error:
             raise DeclarationError(
                 where, f"where must be JSON when it is text ({error})", got=value
@@ -86,7 +88,7 @@ def parse_where(where: str, value: Any) -> tuple[Pattern, ...]:
         )
     parsed = []
     for pattern in patterns:
-        if not isinstance(pattern, (str, Mapping)):
+        if not isinstance(pattern, Mapping):
             raise DeclarationError(where, "where must list filter patterns (objects)", got=pattern)
         try:
             canonical = FilterPattern.parse(pattern).to_dict()
@@ -143,23 +145,22 @@ def _shape_below(where: str, name: str, below: Any, shape: _Shape, path: tuple[s
 
 def _refuse_leaf(where: str, leaf: Any, shape: _Shape, path: tuple[str, ...]) -> NoReturn:
     """Refuse rules on something that has fields of its own and is therefore no leaf."""
-    place, name = ".".join(path), path[-1] if path else ""
+    place, name = ".".join(path), path[-1]
     if any(isinstance(rule, Mapping) and rule.get("exists") is False for rule in leaf):
-        rule = (
-            f"{place} always matches: exists tests leaves only, and {name!r} is none, "
-            f"so it is never found, even when the record has it"
-        )
+        effect = "always matches, for exists finds leaves only"
     else:
-        rule = f"{place} can never match: {name!r} is no leaf of a change record"
-    if name in {"NewImage", "OldImage"}:
+        effect = "can never match"
+    reason = f"{name!r} is no leaf"
+    if name in _IMAGES:
         fix = "to select by it, use events={'INSERT'} or events={'REMOVE'}"
-    elif shape == "value":
-        rule += " but an attribute, below which stands its type"
+    elif shape != "value":
+        fix = "write the rule below one of its fields"
+    else:
+        reason = f"the type of {name!r} is missing"
         fix = f"write {json.dumps({name: {_likely_tag(leaf): _as_text(leaf)}})}"
         if any(isinstance(rule, Mapping) and "numeric" in rule for rule in leaf):
             fix = f"its type N holds text: {_COMPARE_NUMBERS}"
-    else:
-        fix = "write the rule below one of its fields"
+    rule = f"{place} {effect}: {reason}"
     raise DeclarationError(where, rule, got=leaf, fix=fix)
 
 
