@@ -27,7 +27,6 @@ from tablecast.local.model import (
 from tablecast.local.runtime import (
     DataServicesRestarted,
     LocalRuntime,
-    prepare_state_dir,
 )
 
 pytestmark = pytest.mark.engine
@@ -362,12 +361,6 @@ def test_a_directory_that_cannot_be_made_is_refused(application):
 
     with pytest.raises(LocalRuntimeError, match="use another directory"):
         asyncio.run(main())
-
-
-def test_a_full_disk_is_refused_before_anything_starts(tmp_path):
-    """The line says how much is needed and how much is there."""
-    with pytest.raises(LocalRuntimeError, match=r"needs \d+ MiB of free disk space, got \d+ MiB"):
-        prepare_state_dir(tmp_path, free_bytes_min=1 << 60)
 
 
 def test_a_failure_of_the_runtime_comes_out_of_the_block(application):

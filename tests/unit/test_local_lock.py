@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import sys
 import pytest
 
 from tablecast.errors import LocalRuntimeError
-from tablecast.local.lock import StateLock
+from tablecast.local.lock import StateLock, prepare_state_dir, storage_error
 
 HOLDER = """
 import pathlib, sys, time
@@ -52,3 +53,24 @@ def test_a_killed_run_holds_nothing(tmp_path):
         holder.communicate()
     with StateLock(tmp_path):
         pass
+
+
+def test_a_full_disk_is_refused_before_anything_starts(tmp_path):
+    """The line says how much is needed and how much is there."""
+    with pytest.raises(LocalRuntimeError, match=r"needs \d+ MiB of free disk space, got \d+ MiB"):
+        prepare_state_dir(tmp_path, free_bytes_min=1 << 60)
+
+
+def test_a_directory_is_made(tmp_path):
+    """Parents too; a second time is no matter."""
+    for _ in range(2):
+        prepare_state_dir(tmp_path / "a" / "b", free_bytes_min=1)
+
+    assert (tmp_path / "a" / "b").is_dir()
+
+
+def test_a_disk_that_filled_up_is_one_clear_line(tmp_path):
+    """What the operating system says comes out with what to do."""
+    error = storage_error(tmp_path, OSError(errno.ENOSPC, "No space left on device"))
+
+    assert f"state directory {tmp_path}: there is no disk space left; free some space" == str(error)

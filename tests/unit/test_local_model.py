@@ -72,22 +72,12 @@ def test_fifo_is_said_in_the_name(name, fifo):
         lambda: FunctionSpec("f", "m.h", Path(), timeout_seconds=901),
         lambda: FunctionSpec("f", "m.h", Path(), reserved_concurrency=-1),
         lambda: QueueSpec("q", visibility_timeout_seconds=43_201),
-        lambda: StreamMappingSpec("m", "t", "f", batch_size=10_001),
-        lambda: QueueMappingSpec("m", "q", "f", batch_size=11),
-        lambda: QueueMappingSpec("m", "q", "f", maximum_concurrency=1),
     ],
 )
 def test_a_value_outside_the_limits_of_the_service_is_refused(make):
     """The error names the place, the range and the value."""
     with pytest.raises(LocalRuntimeError, match=r"must be .*, got "):
         make()
-
-
-def test_a_queue_mapping_with_a_window_takes_large_batches():
-    """Over ten messages a batch needs a window, as in Lambda."""
-    spec = QueueMappingSpec("m", "q", "f", batch_size=10_000, maximum_batching_window_seconds=1)
-
-    assert 10_000 == spec.batch_size
 
 
 def test_arns_are_those_of_the_local_account():

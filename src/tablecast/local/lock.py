@@ -1,14 +1,17 @@
-"""One run at a time on a state directory."""
+"""The state directory: made when it is not there, with room in it, held by one run at a time."""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import shutil
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from tablecast.errors import LocalRuntimeError
+from tablecast.limits import MIB
 
 
 class StateLock:
@@ -59,3 +62,35 @@ class StateLock:
             os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def prepare_state_dir(state_dir: Path, *, free_bytes_min: int) -> None:
+    """
+    Make the folder and see that there is room in it.
+
+    Raises:
+        LocalRuntimeError: It cannot be made, or its disk has less than *free_bytes_min* left.
+    """
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+        free_bytes = shutil.disk_usage(state_dir).free
+    except OSError as error:
+        raise storage_error(state_dir, error) from error
+    if free_bytes < free_bytes_min:
+        raise LocalRuntimeError(
+            f"state directory {state_dir}",
+            f"needs {free_bytes_min // MIB} MiB of free disk space, got {free_bytes // MIB} MiB",
+            fix="free some space, or use a directory on another disk",
+        )
+
+
+def storage_error(state_dir: Path, error: OSError) -> LocalRuntimeError:
+    """Return what the operating system refused, in the words of the user's setting."""
+    rules = {
+        errno.ENOSPC: ("there is no disk space left", "free some space"),
+        errno.EDQUOT: ("the disk quota is used up", "free some space"),
+    }
+    rule, fix = rules.get(
+        error.errno or 0, (f"cannot be used: {error.strerror or error}", "use another directory")
+    )
+    return LocalRuntimeError(f"state directory {state_dir}", rule, fix=fix)

@@ -3,7 +3,8 @@ What the local runtime runs, as data: the part of a CloudFormation template that
 
 Names are those of the CloudFormation properties in this package's spelling, so that a template can
 be read into these classes and nothing is left to say. Resources refer to each other by name; ARNs
-and URLs come into being when the runtime creates them.
+and URLs come into being when the runtime creates them. What a mapping's values may be is said where
+they take effect, in `mapping.config`.
 """
 
 from __future__ import annotations
@@ -20,12 +21,7 @@ from tablecast.limits import (
     LAMBDA_MEMORY_MB_MAX,
     LAMBDA_MEMORY_MB_MIN,
     LAMBDA_TIMEOUT_SECONDS_MAX,
-    QUEUE_BATCH_SIZE_MAX,
-    QUEUE_FIFO_BATCH_SIZE_MAX,
-    QUEUE_MAXIMUM_CONCURRENCY_MAX,
-    QUEUE_MAXIMUM_CONCURRENCY_MIN,
     SQS_VISIBILITY_TIMEOUT_SECONDS_MAX,
-    STREAM_BATCH_SIZE_MAX,
 )
 
 REGION: Final = "us-east-1"
@@ -219,10 +215,6 @@ class StreamMappingSpec:
     on_failure: str | None = None
     enabled: bool = True
 
-    def __post_init__(self) -> None:
-        """Refuse what Lambda would refuse."""
-        _within(f"mapping {self.id!r}: batch_size", self.batch_size, 1, STREAM_BATCH_SIZE_MAX)
-
 
 @dataclass(frozen=True, slots=True)
 class QueueMappingSpec:
@@ -250,23 +242,6 @@ class QueueMappingSpec:
     report_batch_item_failures: bool = False
     filters: tuple[str, ...] = ()
     enabled: bool = True
-
-    def __post_init__(self) -> None:
-        """Refuse what Lambda would refuse."""
-        where = f"mapping {self.id!r}"
-        batch_size_max = (
-            QUEUE_BATCH_SIZE_MAX
-            if self.maximum_batching_window_seconds
-            else QUEUE_FIFO_BATCH_SIZE_MAX
-        )
-        _within(f"{where}: batch_size", self.batch_size, 1, batch_size_max)
-        if self.maximum_concurrency is not None:
-            _within(
-                f"{where}: maximum_concurrency",
-                self.maximum_concurrency,
-                QUEUE_MAXIMUM_CONCURRENCY_MIN,
-                QUEUE_MAXIMUM_CONCURRENCY_MAX,
-            )
 
 
 @dataclass(frozen=True, slots=True)

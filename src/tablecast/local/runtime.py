@@ -9,9 +9,7 @@ reason, nothing is left running.
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
-import shutil
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
@@ -32,24 +30,17 @@ from tablecast.local.driver import (
 )
 from tablecast.local.engine import Engine, Hint
 from tablecast.local.functions import FunctionPool
-from tablecast.local.lock import StateLock
+from tablecast.local.lock import StateLock, prepare_state_dir, storage_error
+from tablecast.local.mapping_config import queue_config, stream_config
 from tablecast.local.model import (
     REGION,
     AppSpec,
     QueueMappingSpec,
     StreamMappingSpec,
-    function_arn,
-    queue_arn,
 )
 from tablecast.local.provision import provision
 from tablecast.local.sources import QueueSource, StreamSource
 from tablecast.mapping.actions import InvokeResult
-from tablecast.mapping.config import (
-    QueueMappingConfig,
-    QueuePacing,
-    StreamMappingConfig,
-    StreamPacing,
-)
 from tablecast.mapping.queue import QueueMapping
 from tablecast.mapping.stream import StreamMapping
 
@@ -59,18 +50,6 @@ CREDENTIALS: Final = AwsCredentials("test", "test")
 
 FREE_BYTES_MIN: Final = 64 * MIB
 
-# Reads follow hints, so polls are the safety net for lost ones.
-_SAFETY_POLL_SECONDS: Final = 1.0
-_STREAM_PACING: Final = StreamPacing(poll_seconds=_SAFETY_POLL_SECONDS, discover_seconds=60.0)
-# Every concurrent batch is a process here, and all of them share one machine.
-_QUEUE_PACING: Final = QueuePacing(
-    wait_seconds=0,
-    pause_seconds=_SAFETY_POLL_SECONDS,
-    pollers=1,
-    concurrency_start=2,
-    concurrency_min=1,
-    concurrency_max=16,
-)
 _IDLE_CHECK_SECONDS: Final = 0.02
 
 
@@ -141,7 +120,7 @@ class LocalRuntime:
                 await self._start(stack)
                 self._stack = stack.pop_all()
         except OSError as error:
-            raise _storage_error(self._state_dir, error) from error
+            raise storage_error(self._state_dir, error) from error
         return self
 
     async def __aexit__(
@@ -183,10 +162,17 @@ class LocalRuntime:
         for function in app.functions:
             await self._pool.register(function)
         await self._pool.reload(None)
-        for mapping_id in self._streams.keys() - {spec.id for spec in app.stream_mappings}:
-            await self._streams.pop(mapping_id)[1].delete()
-        for mapping_id in self._queues.keys() - {spec.id for spec in app.queue_mappings}:
-            await self._queues.pop(mapping_id)[1].delete()
+        # A mapping keeps its source and its function; with others it is another mapping.
+        streams = {(each.id, each.table, each.function) for each in app.stream_mappings}
+        for spec, stream_driver in tuple(self._streams.values()):
+            if (spec.id, spec.table, spec.function) not in streams:
+                del self._streams[spec.id]
+                await stream_driver.delete()
+        queues = {(each.id, each.queue, each.function) for each in app.queue_mappings}
+        for queue_spec, queue_driver in tuple(self._queues.values()):
+            if (queue_spec.id, queue_spec.queue, queue_spec.function) not in queues:
+                del self._queues[queue_spec.id]
+                await queue_driver.delete()
         self._start_drivers()
 
     async def wait_idle(self, *, timeout_seconds: float) -> None:
@@ -287,7 +273,7 @@ class LocalRuntime:
     def _start_drivers(self) -> None:
         """Start a driver for each mapping that has none, and tell the others what changed."""
         for spec in self._app.stream_mappings:
-            config = self._stream_config(spec)
+            config = stream_config(spec, self._provisioned.stream_arns[spec.table])
             running = self._streams.get(spec.id)
             if running is not None:
                 self._streams[spec.id] = spec, running[1]
@@ -312,7 +298,7 @@ class LocalRuntime:
             self._start_queue_driver(queue_mapping)
 
     def _start_queue_driver(self, spec: QueueMappingSpec) -> None:
-        config = self._queue_config(spec)
+        config = queue_config(spec, self._app)
         running = self._queues.get(spec.id)
         if running is not None:
             self._queues[spec.id] = spec, running[1]
@@ -335,43 +321,6 @@ class LocalRuntime:
         self._streams.clear()
         self._queues.clear()
         await asyncio.gather(*(driver.stop() for driver in drivers))
-
-    def _stream_config(self, spec: StreamMappingSpec) -> StreamMappingConfig:
-        return StreamMappingConfig(
-            id=spec.id,
-            stream_arn=self._provisioned.stream_arns[spec.table],
-            function_arn=function_arn(spec.function),
-            starting_position=spec.starting_position,
-            batch_size=spec.batch_size,
-            maximum_batching_window_seconds=spec.maximum_batching_window_seconds,
-            parallelization_factor=spec.parallelization_factor,
-            maximum_retry_attempts=spec.maximum_retry_attempts,
-            maximum_record_age_seconds=spec.maximum_record_age_seconds,
-            bisect_batch_on_function_error=spec.bisect_batch_on_function_error,
-            report_batch_item_failures=spec.report_batch_item_failures,
-            filters=spec.filters,
-            on_failure=spec.on_failure,
-            enabled=spec.enabled,
-            pacing=_STREAM_PACING,
-        )
-
-    def _queue_config(self, spec: QueueMappingSpec) -> QueueMappingConfig:
-        queue = next(queue for queue in self._app.queues if queue.name == spec.queue)
-        function = next(each for each in self._app.functions if each.name == spec.function)
-        return QueueMappingConfig(
-            id=spec.id,
-            queue_arn=queue_arn(spec.queue),
-            function_arn=function_arn(spec.function),
-            batch_size=spec.batch_size,
-            maximum_batching_window_seconds=spec.maximum_batching_window_seconds,
-            maximum_concurrency=spec.maximum_concurrency,
-            report_batch_item_failures=spec.report_batch_item_failures,
-            filters=spec.filters,
-            visibility_timeout_seconds=queue.visibility_timeout_seconds,
-            function_timeout_seconds=function.timeout_seconds,
-            enabled=spec.enabled,
-            pacing=_QUEUE_PACING,
-        )
 
     def _invoker(self, function: str) -> InvokeFunction:
         async def invoke(payload: bytes) -> InvokeResult:
@@ -408,37 +357,6 @@ class LocalRuntime:
                 self._start_drivers()
         except Exception as error:  # noqa: BLE001 - whoever waits for the runtime gets it
             self._fail(error)
-
-
-def prepare_state_dir(state_dir: Path, *, free_bytes_min: int) -> None:
-    """
-    Make the folder and see that there is room in it.
-
-    Raises:
-        LocalRuntimeError: It cannot be made, or its disk has less than *free_bytes_min* left.
-    """
-    try:
-        state_dir.mkdir(parents=True, exist_ok=True)
-        free_bytes = shutil.disk_usage(state_dir).free
-    except OSError as error:
-        raise _storage_error(state_dir, error) from error
-    if free_bytes < free_bytes_min:
-        raise LocalRuntimeError(
-            f"state directory {state_dir}",
-            f"needs {free_bytes_min // MIB} MiB of free disk space, got {free_bytes // MIB} MiB",
-            fix="free some space, or use a directory on another disk",
-        )
-
-
-def _storage_error(state_dir: Path, error: OSError) -> LocalRuntimeError:
-    rules = {
-        errno.ENOSPC: ("there is no disk space left", "free some space"),
-        errno.EDQUOT: ("the disk quota is used up", "free some space"),
-    }
-    rule, fix = rules.get(
-        error.errno or 0, (f"cannot be used: {error.strerror or error}", "use another directory")
-    )
-    return LocalRuntimeError(f"state directory {state_dir}", rule, fix=fix)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:
