@@ -105,13 +105,9 @@ class Route:
     def _projected(self, image: Mapping[str, Any], keys: Mapping[str, Any]) -> dict[str, Any]:
         """Return the part of an image that the consumer may see."""
         seen = image if self._kept is None else _keep(image, self._kept)
-        if self._removed:
-            seen = _remove(seen, self._removed)
-        return {
-            name: image[name] if name in keys else seen[name]
-            for name in image
-            if name in keys or name in seen
-        }
+        seen = _remove(seen, self._removed)
+        seen.update((name, image[name]) for name in keys if name in image)
+        return seen
 
 
 def ordering_bucket(record: Record, buckets: int = ORDERING_BUCKETS) -> int:

@@ -307,7 +307,7 @@ def test_function_that_cannot_handle_a_change_is_refused(function: Any, expected
     orders = pipeline()
 
     assert expected in refusal(lambda: orders.consumer("a")(function))
-    assert orders.consumers == ()
+    assert () == orders.consumers
 
 
 def test_callable_objects_and_partials_are_handlers() -> None:
@@ -337,14 +337,15 @@ def test_pipeline_from_data_has_no_functions() -> None:
     orders.consumer("a", model=Order)(handle)
 
     read = Pipeline.from_dict(orders.to_dict())
-
-    assert orders == read
     text = refusal(lambda: read.function("a"))
-    assert text == (
+    expected = (
         "consumer 'a': its function is not here, for the pipeline was read from data; "
         f"import the module that declares it ({__name__}:handle)"
     )
-    assert text == refusal(lambda: read.model("a"))
+
+    assert orders == read
+    assert expected == text
+    assert expected == refusal(lambda: read.model("a"))
 
 
 def test_unknown_consumer_is_answered_with_the_nearest() -> None:
@@ -353,7 +354,7 @@ def test_unknown_consumer_is_answered_with_the_nearest() -> None:
     empty = refusal(lambda: orders.function("a"))
     orders.consumer("search-index")(handle)
 
-    assert empty == "pipeline 'orders': there is no consumer 'a'; it has none yet"
+    assert "pipeline 'orders': there is no consumer 'a'; it has none yet" == empty
     assert refusal(lambda: orders.function("serch-index")).endswith("did you mean 'search-index'?")
     assert refusal(lambda: orders.consumer_named("x")).endswith("it has 'search-index'")
 
@@ -483,14 +484,14 @@ def test_names_follow_from_the_declaration() -> None:
     """Queues are FIFO exactly when order is kept; functions and parameters are named alike."""
     ordered, unordered = Consumer("notify", "m:f"), Consumer("notify", "m:f", order="none")
 
-    assert queue_name("orders", ordered) == "orders-notify.fifo"
-    assert queue_name("orders", unordered) == "orders-notify"
-    assert dead_letter_queue_name("orders", ordered) == "orders-notify-dlq.fifo"
-    assert dead_letter_queue_name("orders", unordered) == "orders-notify-dlq"
-    assert relay_function_name("orders") == "orders-relay"
-    assert consumer_function_name("orders", ordered) == "orders-notify"
-    assert parameter_path("orders") == "/tablecast/orders"
-    assert consumer_parameter_path("orders", ordered) == "/tablecast/orders/consumers/notify"
+    assert "orders-notify.fifo" == queue_name("orders", ordered)
+    assert "orders-notify" == queue_name("orders", unordered)
+    assert "orders-notify-dlq.fifo" == dead_letter_queue_name("orders", ordered)
+    assert "orders-notify-dlq" == dead_letter_queue_name("orders", unordered)
+    assert "orders-relay" == relay_function_name("orders")
+    assert "orders-notify" == consumer_function_name("orders", ordered)
+    assert "/tablecast/orders" == parameter_path("orders")
+    assert "/tablecast/orders/consumers/notify" == consumer_parameter_path("orders", ordered)
 
 
 def test_consumers_are_values() -> None:

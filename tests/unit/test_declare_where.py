@@ -52,7 +52,7 @@ def test_where_takes_a_list_or_text() -> None:
         '[{"eventName":["INSERT"]},{"eventName":["REMOVE"]}]'
     ).where
     assert (inserted,) == declared('{"eventName": ["INSERT"]}').where
-    assert declared([]).where == ()
+    assert () == declared([]).where
 
 
 @pytest.mark.parametrize(

@@ -76,4 +76,4 @@ def test_example_of_the_page_runs() -> None:
 
     pipeline = names["orders"]
     assert isinstance(pipeline, Pipeline)
-    assert pipeline.consumers[0].handler == "pipeline:index_order"
+    assert "pipeline:index_order" == pipeline.consumers[0].handler

@@ -133,7 +133,7 @@ def test_fields_keep_what_they_name_and_the_keys() -> None:
 
     assert {**KEYS, "status": {"S": "OPEN"}} == seen["dynamodb"]["NewImage"]
     assert KEYS == seen["dynamodb"]["OldImage"]
-    assert seen["dynamodb"]["SizeBytes"] == 99
+    assert 99 == seen["dynamodb"]["SizeBytes"]
     assert {**sent, "dynamodb": None} == {**seen, "dynamodb": None}
 
 
@@ -204,7 +204,7 @@ def test_ordering_bucket_depends_on_the_item_alone() -> None:
     other = record(old={}, dynamodb={"Keys": keys})
 
     assert ordering_bucket(one) == ordering_bucket(other)
-    assert ordering_bucket(one) == 3
+    assert 3 == ordering_bucket(one)
     assert ordering_bucket(one, buckets=1) == 0
 
 

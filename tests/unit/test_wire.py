@@ -85,7 +85,7 @@ def test_each_change_stands_on_a_line_of_its_own() -> None:
 
     assert lines[0].startswith('{"v":1,"n":2,"source":"arn:')
     assert ["1", "2"] == [json.loads(x.rstrip(","))["eventID"].lstrip("0") for x in lines[1:3]]
-    assert lines[3:] == ["]}"]
+    assert ["]}"] == lines[3:]
 
 
 def test_line_leaves_out_what_the_envelope_restores() -> None:
@@ -102,10 +102,10 @@ def test_records_are_parsed_each_time_they_are_asked_for() -> None:
     records = wire.decode(packed(record(1), record(2), record(3))).records
 
     assert records[0] is not records[0]
-    assert records[0] == record(1)
-    assert records[-1] == record(3)
+    assert record(1) == records[0]
+    assert record(3) == records[-1]
     assert [record(2), record(3)] == list(records[1:])
-    assert repr(records) == "<3 change records>"
+    assert "<3 change records>" == repr(records)
     with pytest.raises(IndexError):
         records[3]
 
@@ -229,7 +229,7 @@ def test_message_of_a_newer_version_is_refused_as_such(body: str) -> None:
     with pytest.raises(UnknownWireVersionError) as caught:
         wire.decode(body)
 
-    assert caught.value.got == 2
+    assert 2 == caught.value.got
     assert "update the consumer" in str(caught.value)
 
 
@@ -264,10 +264,10 @@ def test_malformed_line_is_refused_when_it_is_reached() -> None:
     body = wire.encode_packed([b'{"eventID":"a"}', SECRET.encode(), b"3"], source=ARN)
     records = wire.decode(body).records
 
-    assert records[0]["eventID"] == "a"
+    assert "a" == records[0]["eventID"]
     with pytest.raises(MalformedMessageError) as caught:
         list(records)
-    assert str(caught.value) == "data[1]: must be JSON, got '29 characters of something else'"
+    assert "data[1]: must be JSON, got '29 characters of something else'" == str(caught.value)
     with pytest.raises(MalformedMessageError, match=r"data\[2\]: must be an object, got 'int'"):
         records[2]
 
@@ -302,9 +302,9 @@ def test_reason_is_cut_to_a_size_that_leaves_room_for_the_record() -> None:
         traceback="x" * 100_000 + "end",
     ).to_dict()
 
-    assert len(error["message"]) == wire.ERROR_MESSAGE_CHARACTERS_MAX
+    assert wire.ERROR_MESSAGE_CHARACTERS_MAX == len(error["message"])
     assert error["message"].startswith("start")
-    assert len(error["traceback"]) == wire.ERROR_TRACEBACK_CHARACTERS_MAX
+    assert wire.ERROR_TRACEBACK_CHARACTERS_MAX == len(error["traceback"])
     assert error["traceback"].endswith("end")
 
 
@@ -399,5 +399,5 @@ def test_other_codec_can_be_handed_in() -> None:
         wire.encode_packed([line], source=ARN), loads=lambda text: {**json.loads(text), "seen": 1}
     )
 
-    assert message.records[0]["eventID"] == "given"
-    assert message.records[0]["seen"] == 1
+    assert "given" == message.records[0]["eventID"]
+    assert 1 == message.records[0]["seen"]
