@@ -242,7 +242,7 @@ def encode_packed(
         compress: True to deflate the changes; pays above 60 KB, below nothing is saved.
         error: Why the changes go to a dead-letter queue; left out when None.
     Returns:
-        JSON text in printable ASCII and line feeds.
+        JSON text in printable ASCII and line feeds: as many bytes as characters.
     Raises:
         EntryTooLargeError: The changes are over `PLAIN_BYTES_MAX`, which no reader takes.
     """

@@ -205,6 +205,14 @@ def test_declaration_that_fits_no_parameter_is_refused() -> None:
     assert text.endswith("; shorten where, when_changed, fields or redact")
 
 
+def test_declaration_holds_nothing_that_a_parameter_would_resolve() -> None:
+    """Double braces in a pattern are kept, and written so that neither SSM nor a template minds."""
+    consumer = Consumer("a", "m:f", where=({"eventID": ["{{{resolve:ssm:x}}", "{{"]},))
+
+    assert "{{" not in consumer.to_json()
+    assert consumer == Consumer.from_json(consumer.to_json())
+
+
 @pytest.mark.parametrize("option", ["when_changed", "fields", "redact"])
 def test_malformed_path_is_refused_with_its_option(option: str) -> None:
     """A path that names nothing is found when it is declared."""

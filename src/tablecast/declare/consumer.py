@@ -159,8 +159,15 @@ class Consumer:
         return cls(**data)
 
     def to_json(self) -> str:
-        """Return the consumer as compact JSON, the same text for equal consumers."""
-        return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+        """
+        Return the consumer as compact JSON, the same text for equal consumers.
+
+        Source:
+            Systems Manager API reference, PutParameter: a value must not hold `{{`, which only text
+            inside JSON can; CloudFormation reads it as a dynamic reference (checked 2026-11-23).
+        """
+        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+        return text.replace("{{", "{\\u007b")
 
     @classmethod
     def from_json(cls, text: str) -> Consumer:
