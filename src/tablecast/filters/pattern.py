@@ -29,6 +29,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
+from tablecast.errors import UsageError
 from tablecast.filters.leaf import Leaf, parse_leaf
 from tablecast.filters.values import invalid, parse_json
 from tablecast.limits import FILTER_PATTERN_CHARACTERS_MAX
@@ -36,6 +37,7 @@ from tablecast.limits import FILTER_PATTERN_CHARACTERS_MAX
 _OR: Final = "$or"
 _ALTERNATIVES_MIN: Final = 2
 _LEVELS_MAX: Final = 100  # DynamoDB nests 32 levels, two of a record each; Python's stack ends too.
+_COPIED_LEVELS_MAX: Final = 2 * _LEVELS_MAX + 4  # $or has a list too; a leaf has four at most.
 _NOTHING: Final[Mapping[str, Any]] = {}  # An absent field: like an object, it holds no value.
 
 
@@ -183,8 +185,8 @@ def _check_length(characters: int) -> None:
 
 def _plain(value: Any, place: str, level: int) -> Any:
     """Return a copy of a pattern in plain JSON values; refuse what is none."""
-    if level > _LEVELS_MAX:
-        raise invalid("", f"must nest at most {_LEVELS_MAX} levels", got="more")
+    if level > _COPIED_LEVELS_MAX:
+        raise _nested_too_deeply()
     if isinstance(value, Mapping):
         for name in value:
             if not isinstance(name, str):
@@ -201,9 +203,13 @@ def _plain(value: Any, place: str, level: int) -> Any:
     raise invalid(place, "must be a JSON value", got=value)
 
 
+def _nested_too_deeply() -> UsageError:
+    return invalid("", f"must nest at most {_LEVELS_MAX} levels", got="more")
+
+
 def _parse_node(pattern: Mapping[str, Any], place: str, level: int) -> _Node:
-    if level > _LEVELS_MAX:
-        raise invalid("", f"must nest at most {_LEVELS_MAX} levels", got="more")
+    if level >= _LEVELS_MAX:
+        raise _nested_too_deeply()
     if not pattern:
         raise invalid(
             place, "must name at least one field", got=pattern, fix="leave out what may be anything"
