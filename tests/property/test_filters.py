@@ -8,15 +8,15 @@ from operator import eq, ge, gt, le, lt
 from typing import Any
 
 from hypothesis import event as note
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tablecast.errors import UsageError
 from tablecast.filters import FilterPattern
 
-NAMES = st.sampled_from(["a", "b", "c"])
-TEXTS = st.sampled_from(["", "x", "X", "xy", "y", "1"])
-NUMBERS = st.sampled_from([-1, 0, 1, 2, 1.0, 1.5, 10**20])
+NAMES = st.sampled_from(["a", "b"])
+TEXTS = st.sampled_from(["", "x", "X", "xy", "1"])
+NUMBERS = st.sampled_from([0, 1, 1.0, 1.5, 10**20])
 SCALARS = TEXTS | NUMBERS | st.booleans() | st.none()
 
 RANGES = NUMBERS.flatmap(
@@ -35,7 +35,7 @@ OPERATORS = st.one_of(
     st.fixed_dictionaries({"anything-but": st.lists(NUMBERS, min_size=1, max_size=3)}),
     st.fixed_dictionaries({"numeric": RANGES}),
 )
-LEAVES = st.lists(SCALARS | OPERATORS, min_size=1, max_size=3)
+LEAVES = st.lists(SCALARS | OPERATORS, min_size=1, max_size=5)
 
 
 def with_alternatives(inner):
@@ -47,7 +47,7 @@ def with_alternatives(inner):
 
 PATTERNS = with_alternatives(st.recursive(LEAVES, with_alternatives, max_leaves=6))
 FLAT_EVENTS = st.recursive(
-    st.dictionaries(NAMES, SCALARS | st.lists(SCALARS, max_size=3), max_size=3),
+    st.dictionaries(NAMES, SCALARS | st.lists(SCALARS, max_size=3), min_size=1, max_size=2),
     lambda inner: st.dictionaries(NAMES, SCALARS | inner, max_size=3),
     max_leaves=6,
 )
@@ -146,6 +146,7 @@ def oracle(pattern: dict[str, Any], event: dict[str, Any]) -> bool:
     )
 
 
+@settings(max_examples=300)
 @given(PATTERNS, FLAT_EVENTS)
 @example({"a": [True]}, {"a": 1})
 @example({"a": [1]}, {"a": 1.0})
