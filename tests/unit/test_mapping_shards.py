@@ -406,6 +406,17 @@ def test_a_record_that_was_read_before_is_skipped():
     assert [record(3)] == invoke.records
 
 
+def test_a_page_of_known_records_moves_reading_on():
+    """A page that brings nothing new is not asked for again."""
+    mapping = reading()
+    mapping.step(Fetched("s", [record(1), record(2)]), 1)
+    mapping.step(FetchFailed("s", "trimmed"), 1)
+
+    actions = mapping.step(Fetched("s", [record(1), record(2)]), 1)
+
+    assert [Fetch("s", "2", 1_000)] == [action for action in actions if isinstance(action, Fetch)]
+
+
 def test_sequence_numbers_are_ordered_as_numbers():
     """A longer number follows a shorter one, and the text is kept as it came."""
     mapping = reading()

@@ -387,8 +387,9 @@ class StreamMapping(Kernel):
 
     def _take(self, shard: _ShardReader, record: Mapping[str, Any], position: str) -> None:
         sequence = int(position)
+        shard.position = position
         if sequence <= shard.sequence:
-            return  # Read before: the iterator began earlier than we asked.
+            return  # Known: the page began before what is wanted.
         self.counts.polled += 1
         if self._filters(record):
             entry = Entry.of(record, previous=shard.last, now=self.now)
@@ -396,7 +397,7 @@ class StreamMapping(Kernel):
         else:
             self.counts.filtered_out += 1
         shard.sequence = sequence
-        shard.position = shard.last = position
+        shard.last = position
 
     def _fetch_failed(self, shard: _ShardReader, event: FetchFailed) -> None:
         shard.fetching = False

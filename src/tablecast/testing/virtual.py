@@ -63,6 +63,9 @@ from tablecast.testing.streams import FakeStream
 Handler: TypeAlias = Callable[[dict[str, Any]], Any]
 """A function under test: Lambda's event -> a JSON value, or an `InvokeResult` to script an end."""
 
+Entry: TypeAlias = StreamEvent | StreamAction | QueueEvent | QueueAction
+"""A line of a mapping's log."""
+
 _FAILURES: Final[Mapping[str, FetchFailure]] = {
     "TrimmedDataAccessException": "trimmed",
     "ExpiredIteratorException": "expired",
@@ -177,19 +180,19 @@ class Running:
 
     Args:
         function: What it invokes.
-        log: Every action of it so far, with its time.
+        log: Every event and action of it so far, with its time.
         checkpoints: What a crash leaves of a stream mapping.
     """
 
     function: FakeFunction
-    log: list[tuple[float, StreamAction | QueueAction]] = field(default_factory=list)
+    log: list[tuple[float, Entry]] = field(default_factory=list)
     checkpoints: dict[str, str] = field(default_factory=dict)
     generation: int = 0
     alarm: int = 0
 
     def actions(self, kind: type[Any]) -> list[Any]:
-        """Return its actions of one class, in order."""
-        return [action for _, action in self.log if isinstance(action, kind)]
+        """Return its actions (or events) of one class, in order."""
+        return [entry for _, entry in self.log if isinstance(entry, kind)]
 
 
 @dataclass(eq=False)
@@ -413,6 +416,7 @@ class VirtualRuntime:
     # Streams.
 
     def _feed_stream(self, running: RunningStream, event: StreamEvent) -> None:
+        running.log.append((self.clock.now(), event))
         for action in running.mapping.step(event, self.clock.now()):
             running.log.append((self.clock.now(), action))
             match action:
@@ -491,6 +495,7 @@ class VirtualRuntime:
     # Queues.
 
     def _feed_queue(self, running: RunningQueue, event: QueueEvent) -> None:
+        running.log.append((self.clock.now(), event))
         for action in running.mapping.step(event, self.clock.now()):
             running.log.append((self.clock.now(), action))
             match action:
