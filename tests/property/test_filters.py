@@ -45,7 +45,9 @@ def with_alternatives(inner):
     return st.one_of(objects, either, st.builds(lambda one, two: one | two, objects, either))
 
 
-PATTERNS = with_alternatives(st.recursive(LEAVES, with_alternatives, max_leaves=6))
+PATTERNS = with_alternatives(st.recursive(LEAVES, with_alternatives, max_leaves=6)).filter(
+    lambda pattern: len(json.dumps(pattern)) < 1_500  # Twice it is still within Lambda's limit.
+)
 FLAT_EVENTS = st.recursive(
     st.dictionaries(NAMES, SCALARS | st.lists(SCALARS, max_size=3), min_size=1, max_size=2),
     lambda inner: st.dictionaries(NAMES, SCALARS | inner, max_size=3),
