@@ -428,7 +428,7 @@ def test_sequence_numbers_are_ordered_as_numbers():
 
 
 def test_a_record_without_sequence_number_is_refused():
-    """The mapping stays as it was, and the field is named."""
+    """The field is named; a driver that hands out such a record is broken."""
     mapping = reading()
 
     with pytest.raises(MalformedRecordError, match=r"dynamodb\.SequenceNumber"):

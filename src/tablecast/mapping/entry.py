@@ -38,9 +38,8 @@ class Entry:
     fetched_at: float
 
     @classmethod
-    def of(cls, record: Record, *, previous: str, now: float) -> Entry:
-        """Make the entry of *record*, which was read just now after *previous*."""
-        position = position_of(record)
+    def of(cls, record: Record, position: str, *, previous: str, now: float) -> Entry:
+        """Make the entry of *record*, which was read just now from *position*."""
         created_at = record["dynamodb"].get("ApproximateCreationDateTime", now)
         return cls(record, encode(record), int(position), position, previous, created_at, now)
 

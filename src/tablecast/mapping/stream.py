@@ -146,7 +146,8 @@ class StreamMapping(Kernel):
             now: In epoch seconds, not before that of the last step.
 
         Raises:
-            MalformedRecordError: A fetched record has no sequence number; nothing has changed.
+            MalformedRecordError: A fetched record has no sequence number, which no stream does: the
+                driver is at fault, and the mapping is of no use any more.
         """
         return self._step(event, now)
 
@@ -392,7 +393,7 @@ class StreamMapping(Kernel):
             return  # Known: the page began before what is wanted.
         self.counts.polled += 1
         if self._filters(record):
-            entry = Entry.of(record, previous=shard.last, now=self.now)
+            entry = Entry.of(record, position, previous=shard.last, now=self.now)
             shard.lanes[lane_of(record, len(shard.lanes))].add(entry)
         else:
             self.counts.filtered_out += 1
