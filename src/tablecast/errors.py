@@ -7,6 +7,7 @@ Every error carries its facts as attributes, so that a caller never parses text.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 _VALUE_CHARACTERS_MAX = 120
@@ -108,6 +109,35 @@ class EntryTooLargeError(TablecastError):
         self.got = got
         self.limit = limit
         super().__init__(f"entry {entry_id!r}: {got} bytes, at most {limit} fit one request")
+
+
+class BatchFailure(TablecastError):  # noqa: N818 - it reports, rather than being an error itself
+    """
+    Raised by a function of `batch=True`: these changes failed, all others of the list are handled.
+
+    Only the changes named come again, and, with `order="item"`, the later ones of their items. Any
+    other exception fails the whole list.
+
+    Args:
+        failed: The changes (`Change` objects of the list, or their eventIDs), or a mapping of them
+            to the exception that each failed with, which then stands in the dead letter.
+    Raises:
+        UsageError: *failed* is empty.
+    """
+
+    def __init__(self, failed: Iterable[Any] | Mapping[Any, BaseException]) -> None:
+        errors = failed if isinstance(failed, Mapping) else dict.fromkeys(failed)
+        self.errors: dict[str, BaseException | None] = {
+            getattr(change, "event_id", change): error for change, error in errors.items()
+        }
+        if not self.errors:
+            raise UsageError(
+                "BatchFailure",
+                "must name at least one change that failed",
+                got=failed,
+                fix="return when all were handled",
+            )
+        super().__init__(f"{len(self.errors)} changes failed")
 
 
 class AwsError(TablecastError):

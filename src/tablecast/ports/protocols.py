@@ -8,9 +8,14 @@ its type.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+ResultT = TypeVar("ResultT")
+
+Uniform: TypeAlias = Callable[[float, float], float]
+"""`random.uniform` or a stand-in: a number between its two arguments."""
 
 
 class Clock(Protocol):
@@ -76,20 +81,48 @@ class SendBatch(Protocol):
         ...
 
 
+class RunAll(Protocol):
+    """Run jobs that do not depend on each other, at the same time where that is possible."""
+
+    def __call__(self, jobs: Sequence[Callable[[], ResultT]]) -> list[ResultT]:
+        """Return what the jobs return, in their order, when all have ended."""
+        ...
+
+
+def in_turn(jobs: Sequence[Callable[[], ResultT]]) -> list[ResultT]:
+    """Run jobs one after another: the `RunAll` that needs nothing from outside."""
+    return [job() for job in jobs]
+
+
+@dataclass(frozen=True, slots=True)
+class CrashMark:
+    """
+    What was in progress when a process ended without saying so.
+
+    Args:
+        event_id: eventID of the change; empty when the handler had a list of changes.
+        receive_count: Receive count of the message then.
+    """
+
+    event_id: str
+    receive_count: int
+
+
 class Journal(Protocol):
     """
     What a consumer notes down about a message while it works, where a crash cannot reach it.
 
     On AWS this is a file in `/tmp`, which outlives a crashed or timed-out process of the same
-    execution environment; losing it costs precision in a crash, never a change.
+    execution environment; losing it costs precision in a crash, never a change. One message is in
+    progress at a time.
     """
 
-    def begin(self, message_id: str, event_id: str) -> None:
+    def begin(self, message_id: str, mark: CrashMark) -> None:
         """Note that the handler is about to get this change of this message."""
         ...
 
-    def begun(self, message_id: str) -> str | None:
-        """Return the eventID in progress when the process last ended abruptly, else None."""
+    def begun(self, message_id: str) -> CrashMark | None:
+        """Return what was in progress when a process ended abruptly on this message, else None."""
         ...
 
     def clear(self, message_id: str) -> None:

@@ -1,0 +1,32 @@
+"""What the use cases need from outside, and how patiently they ask for it."""
+
+from __future__ import annotations
+
+from tablecast.ports.protocols import (
+    Clock,
+    CrashMark,
+    FailedEntry,
+    Journal,
+    Log,
+    OutgoingMessage,
+    RunAll,
+    SendBatch,
+    Uniform,
+    in_turn,
+)
+from tablecast.ports.sending import PatientSender, SendReport
+
+__all__ = [
+    "Clock",
+    "CrashMark",
+    "FailedEntry",
+    "Journal",
+    "Log",
+    "OutgoingMessage",
+    "PatientSender",
+    "RunAll",
+    "SendBatch",
+    "SendReport",
+    "Uniform",
+    "in_turn",
+]

@@ -1,0 +1,42 @@
+"""
+Fakes and builders with which a pipeline is tested in milliseconds, on a clock that the test owns.
+
+Importing it loads no AWS module.
+"""
+
+from __future__ import annotations
+
+from tablecast.testing.clock import FakeClock
+from tablecast.testing.journal import FakeJournal
+from tablecast.testing.log import LogLine, MemoryLog
+from tablecast.testing.queues import FakeQueue
+from tablecast.testing.records import (
+    FakeTable,
+    insert,
+    modify,
+    remove,
+    sqs_event,
+    sqs_record,
+    stream_event,
+)
+from tablecast.testing.sending import EntryFault, FakeSendBatch, RequestFault
+from tablecast.testing.streams import FakeStream
+
+__all__ = [
+    "EntryFault",
+    "FakeClock",
+    "FakeJournal",
+    "FakeQueue",
+    "FakeSendBatch",
+    "FakeStream",
+    "FakeTable",
+    "LogLine",
+    "MemoryLog",
+    "RequestFault",
+    "insert",
+    "modify",
+    "remove",
+    "sqs_event",
+    "sqs_record",
+    "stream_event",
+]
