@@ -18,7 +18,7 @@ from tablecast.change import Record, SequenceNumber, item_id
 from tablecast.cli.demo_app.ledger import Entry
 from tablecast.cli.demo_writer import Phase, Write
 from tablecast.declare import Consumer
-from tablecast.limits import SQS_RECEIVE_MESSAGES_MAX, STREAM_GET_RECORDS_MAX
+from tablecast.limits import SQS_RECEIVE_MESSAGES_MAX
 from tablecast.routing import Route
 from tablecast.wire import decode
 
@@ -98,58 +98,6 @@ class ConsumerAudit:
     latency: Mapping[Phase, Latency]
     loaded_at: float | None
     faults: tuple[str, ...]
-
-
-async def read_stream(client: AsyncAwsClient, table: str) -> list[Record]:
-    """
-    Return all records of a table's stream, shard by shard, each from its oldest to its end.
-
-    Args:
-        client: Client of the data services.
-        table: A table that nobody writes to any more.
-
-    Raises:
-        AwsError: A call failed for good.
-    """
-    described = await client.call(
-        "dynamodb", "DescribeTable", {"TableName": table}, retries=_RETRIES
-    )
-    arn = described["Table"]["LatestStreamArn"]
-    records: list[Record] = []
-    for shard_id in await _shard_ids(client, arn):
-        answer = await client.call(
-            "dynamodbstreams",
-            "GetShardIterator",
-            {"StreamArn": arn, "ShardId": shard_id, "ShardIteratorType": "TRIM_HORIZON"},
-            retries=_RETRIES,
-        )
-        iterator = answer["ShardIterator"]
-        while iterator is not None:
-            page = await client.call(
-                "dynamodbstreams",
-                "GetRecords",
-                {"ShardIterator": iterator, "Limit": STREAM_GET_RECORDS_MAX},
-                retries=_RETRIES,
-            )
-            if not page["Records"]:
-                break
-            records += page["Records"]
-            iterator = page.get("NextShardIterator")
-    return records
-
-
-async def _shard_ids(client: AsyncAwsClient, arn: str) -> list[str]:
-    """Return the shards of a stream, in the order in which it names them."""
-    request: dict[str, Any] = {"StreamArn": arn}
-    found: list[str] = []
-    while True:
-        answer = await client.call("dynamodbstreams", "DescribeStream", request, retries=_RETRIES)
-        description = answer["StreamDescription"]
-        found += (shard["ShardId"] for shard in description["Shards"])
-        last = description.get("LastEvaluatedShardId")
-        if last is None:
-            return found
-        request["ExclusiveStartShardId"] = last
 
 
 async def read_dead_letters(client: AsyncAwsClient, queue: str) -> list[DeadLetter]:

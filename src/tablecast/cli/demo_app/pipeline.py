@@ -71,9 +71,9 @@ def start_workflow(change: Change) -> None:
 def start_inspection(change: Change) -> None:
     """Ask the registry of the item to start an inspection."""
     if change.item_id == settings.hopeless_item:
-        raise NoInspectorError(f"{change.item_id}: no inspector is responsible")
+        raise NoInspectorError("no inspector is responsible")
     if change.receive_count == 1 and registry_is_busy(change):
-        raise RegistryBusyError(f"{change.item_id}: the registry is busy")
+        raise RegistryBusyError("the registry is busy")
 
 
 def registry_is_busy(change: Change) -> bool:
