@@ -8,13 +8,13 @@ import pytest
 
 from tablecast.errors import AwsError
 from tablecast.mapping.actions import LATEST, TRIM_HORIZON
+from tablecast.testing.clock import FakeClock
 from tablecast.testing.queues import FakeQueue
 from tablecast.testing.streams import FakeStream
-from tablecast.testing.virtual import VirtualClock
 
 
-def stream(clock: VirtualClock | None = None, **options) -> FakeStream:
-    return FakeStream("arn:aws:dynamodb:r:a:table/T/stream/1", clock or VirtualClock(), **options)
+def stream(clock: FakeClock | None = None, **options) -> FakeStream:
+    return FakeStream("arn:aws:dynamodb:r:a:table/T/stream/1", clock or FakeClock(), **options)
 
 
 def write(target: FakeStream, *names: str) -> None:
@@ -91,7 +91,7 @@ def test_an_item_stays_in_one_line_of_shards():
 
 def test_records_are_trimmed_by_age():
     """After 24 hours a record is gone, a position before it is refused, its shard goes too."""
-    clock = VirtualClock()
+    clock = FakeClock()
     target = stream(clock)
     write(target, *"ab")
     first = target.records[0]["dynamodb"]["SequenceNumber"]
@@ -123,7 +123,7 @@ def test_a_trimmed_position_is_refused():
 
 def test_iterators_expire():
     """After 15 minutes an iterator is refused."""
-    clock = VirtualClock()
+    clock = FakeClock()
     target = stream(clock)
     (shard,) = target.open_shards
     iterator = target.iterator(shard, TRIM_HORIZON)
@@ -145,8 +145,8 @@ def test_a_closed_stream_takes_no_records():
 # Queues.
 
 
-def queue(name: str = "work", clock: VirtualClock | None = None, **options) -> FakeQueue:
-    return FakeQueue(name, clock or VirtualClock(), **options)
+def queue(name: str = "work", clock: FakeClock | None = None, **options) -> FakeQueue:
+    return FakeQueue(name, clock or FakeClock(), **options)
 
 
 def bodies(records) -> str:
@@ -155,7 +155,7 @@ def bodies(records) -> str:
 
 def test_a_received_message_is_invisible_until_its_timeout():
     """It comes again with a higher receive count and another receipt handle."""
-    clock = VirtualClock()
+    clock = FakeClock()
     target = queue(clock=clock, visibility_timeout_seconds=30)
     target.send("a")
     (first,) = target.receive()
@@ -211,7 +211,7 @@ def test_a_fifo_queue_gives_out_groups_in_order():
 
 def test_a_fifo_queue_drops_duplicates_for_five_minutes():
     """The same deduplication ID in the same group stands for one message."""
-    clock = VirtualClock()
+    clock = FakeClock()
     target = queue("work.fifo", clock)
     for _ in range(2):
         target.send("a", group_id="1", deduplication_id="x")
@@ -230,7 +230,7 @@ def test_a_fifo_queue_asks_for_group_and_deduplication_id():
 
 def test_a_stale_handle_deletes_nothing_in_a_fifo_queue():
     """After the visibility timeout the message belongs to the next receiver."""
-    clock = VirtualClock()
+    clock = FakeClock()
     target = queue("work.fifo", clock)
     target.send("a", group_id="1", deduplication_id="a")
     (record,) = target.receive()
@@ -243,7 +243,7 @@ def test_a_stale_handle_deletes_nothing_in_a_fifo_queue():
 @pytest.mark.parametrize("suffix", ["", ".fifo"])
 def test_redrive_moves_a_message_at_the_receive_too_many(suffix):
     """The dead-letter queue gets it whole, with its origin."""
-    clock = VirtualClock()
+    clock = FakeClock()
     dead = queue("dead" + suffix, clock)
     target = queue("work" + suffix, clock, dead_letter_queue=dead, max_receive_count=2)
     ids = {"group_id": "1", "deduplication_id": "a"} if suffix else {}

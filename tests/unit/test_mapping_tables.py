@@ -8,13 +8,13 @@ import pytest
 
 from tablecast.declare import Table
 from tablecast.errors import UsageError
+from tablecast.testing.clock import FakeClock
 from tablecast.testing.streams import FakeStream
 from tablecast.testing.tables import FakeTable
-from tablecast.testing.virtual import VirtualClock
 
 
 def table() -> FakeTable:
-    stream = FakeStream("arn:aws:dynamodb:r:a:table/Orders/stream/1", VirtualClock())
+    stream = FakeStream("arn:aws:dynamodb:r:a:table/Orders/stream/1", FakeClock())
     return FakeTable(Table("Orders", partition_key="pk", sort_key="sk"), stream)
 
 

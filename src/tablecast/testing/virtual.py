@@ -57,6 +57,7 @@ from tablecast.mapping.actions import (
 from tablecast.mapping.config import QueueMappingConfig, StreamMappingConfig
 from tablecast.mapping.queue import QueueMapping
 from tablecast.mapping.stream import StreamMapping
+from tablecast.testing.clock import FakeClock
 from tablecast.testing.queues import FakeQueue
 from tablecast.testing.streams import FakeStream
 
@@ -81,24 +82,8 @@ class NotIdleError(TablecastError):
     """A run did not come to rest within its limit; the text says what is still going on."""
 
 
-class VirtualClock:
-    """
-    Time that stands still until it is moved.
-
-    Args:
-        at: Where it begins, in epoch seconds.
-    """
-
-    def __init__(self, at: float = 1_700_000_000.0) -> None:
-        self._now = at
-
-    def now(self) -> float:
-        """Return the time in epoch seconds."""
-        return self._now
-
-    def sleep(self, seconds: float) -> None:
-        """Move on by *seconds*."""
-        self._now += max(0.0, seconds)
+class VirtualClock(FakeClock):
+    """A clock that goes to the exact time of the next event, which adding up would miss."""
 
     def move_to(self, at: float) -> None:
         """Move on to *at*; never back."""
