@@ -1,0 +1,122 @@
+"""A batch of change records, each looked at once and encoded once for each view of it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+from tablecast.change import Record, SequenceNumber
+from tablecast.declare import EVENT_NAMES
+from tablecast.errors import MalformedRecordError
+from tablecast.routing import Route, ordering_bucket
+from tablecast.wire import encode_article, encode_cloudevent, encode_line
+
+
+class Row:
+    """
+    One change record of a batch.
+
+    Args:
+        record: The record.
+        sequence_number: Its place in the shard.
+    """
+
+    __slots__ = ("_bucket", "_encoded", "fault", "record", "sequence_number")
+
+    def __init__(self, record: Record, sequence_number: SequenceNumber) -> None:
+        self.record = record
+        self.sequence_number = sequence_number
+        self.fault = _fault_in(record)
+        """Why no consumer can be asked about it; None when each can."""
+        self._bucket: int | None = None
+        self._encoded: dict[Hashable, bytes] = {}
+
+    @property
+    def source(self) -> str:
+        """ARN of the stream; empty when the record does not carry it."""
+        arn = self.record.get("eventSourceARN")
+        return arn if isinstance(arn, str) else ""
+
+    def bucket(self, buckets: int) -> int:
+        """Return the ordering group of the item."""
+        if self._bucket is None:
+            self._bucket = ordering_bucket(self.record, buckets)
+        return self._bucket
+
+    def encoded(self, route: Route, pipeline: str) -> bytes:
+        """
+        Return the change as the consumer of *route* gets it: a line of a pack, or a whole body.
+
+        Raises:
+            MalformedRecordError: It cannot be projected, or has no such form.
+        """
+        format_ = route.consumer.format
+        key = (route.view, format_)
+        found = self._encoded.get(key)
+        if found is None:
+            seen = route.project(self.record)
+            if format_ == "cloudevents":
+                found = encode_cloudevent(seen, pipeline=pipeline).encode()
+            elif format_ == "article":
+                found = encode_article(seen).encode()
+            else:
+                found = encode_line(seen)
+            self._encoded[key] = found
+        return found
+
+    def dead_letter_line(self, route: Route) -> bytes:
+        """
+        Return the change as a line for the consumer's dead-letter queue.
+
+        What cannot be projected loses its images when the consumer may not see all of them.
+
+        Raises:
+            MalformedRecordError: It has no form in JSON at all.
+        """
+        try:
+            return encode_line(route.project(self.record))
+        except MalformedRecordError:
+            consumer = route.consumer
+            if consumer.fields is None and not consumer.redact:
+                raise
+            dynamodb = dict(self.record["dynamodb"])
+            dynamodb.pop("NewImage", None)
+            dynamodb.pop("OldImage", None)
+            return encode_line({**self.record, "dynamodb": dynamodb})
+
+
+def read_rows(records: Sequence[Record]) -> list[Row]:
+    """
+    Return the rows of a batch.
+
+    Raises:
+        MalformedRecordError: A record has no sequence number, so nothing could be reported of it;
+            a batch of which nothing is sent is bisected by Lambda until the record is alone.
+    """
+    return [Row(record, _sequence_number(record)) for record in records]
+
+
+def _sequence_number(record: Any) -> SequenceNumber:
+    dynamodb = record.get("dynamodb") if isinstance(record, Mapping) else None
+    if not isinstance(dynamodb, Mapping):
+        raise MalformedRecordError("record", rule="an object with dynamodb", got=_kind(record))
+    return SequenceNumber.parse(dynamodb.get("SequenceNumber"))
+
+
+def _kind(record: Any) -> Any:
+    """Return what may be said of a broken record: an image must not stand in an error."""
+    return sorted(map(str, record)) if isinstance(record, Mapping) else type(record).__name__
+
+
+def _fault_in(record: Record) -> MalformedRecordError | None:
+    """Return what no route could do with; filters would take it for a record that they refuse."""
+    event_name = record.get("eventName")
+    if event_name not in EVENT_NAMES:
+        return MalformedRecordError("eventName", rule="INSERT, MODIFY or REMOVE", got=event_name)
+    event_id = record.get("eventID")
+    if not isinstance(event_id, str) or not event_id:
+        return MalformedRecordError("eventID", rule="non-empty text", got=event_id)
+    keys = record["dynamodb"].get("Keys")
+    if not isinstance(keys, Mapping):
+        return MalformedRecordError("dynamodb.Keys", rule="an object", got=type(keys).__name__)
+    return None
