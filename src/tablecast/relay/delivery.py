@@ -54,6 +54,7 @@ class Parcel:
         group: MessageGroupId, None for a standard queue.
         source: ARN of the stream.
         trace: X-Ray trace header, or None.
+        invocation_id: What tells this invocation from others.
         packed: False when the one line is the whole body.
         compress: True to deflate the changes.
     """
@@ -63,6 +64,7 @@ class Parcel:
     group: str | None
     source: str
     trace: str | None
+    invocation_id: str
     packed: bool
     compress: bool
 
@@ -88,12 +90,14 @@ class Parcel:
         """
         Return the entry to send.
 
-        Its deduplication ID follows from the changes alone: the trace header, of which each
-        invocation has its own, would let a repeated batch pass as a new one.
+        Its deduplication ID is good for this invocation: a message sent again after a lost answer
+        is dropped, one of a batch delivered again is not. It must not be: packed anew as `a1` and
+        `a2`, where `a2` was a message of its own before, the queue would take the first and drop
+        the second, and the item would end with `a1`.
         """
         deduplication_id = None
         if self.group is not None:
-            digest = hashlib.sha256(self.source.encode())
+            digest = hashlib.sha256(f"{self.invocation_id}\n{self.source}".encode())
             for change in self.changes:
                 digest.update(b"\n" + change.line)
             deduplication_id = digest.hexdigest()
@@ -127,6 +131,7 @@ class Delivery:
         clock: Time.
         settings: Bounds.
         trace: X-Ray trace header of this invocation, or None.
+        invocation_id: What tells this invocation from others.
     """
 
     def __init__(
@@ -138,6 +143,7 @@ class Delivery:
         clock: Clock,
         settings: RelaySettings,
         trace: str | None,
+        invocation_id: str,
     ) -> None:
         self.consumer = target.route.consumer
         self.counts = ConsumerCounts()
@@ -149,6 +155,7 @@ class Delivery:
         self._clock = clock
         self._settings = settings
         self._trace = trace
+        self._invocation_id = invocation_id
         self._ids = count()
         self._lanes: dict[str, list[Encoded]] = {}
         self._unreadable: list[tuple[Row, MalformedRecordError]] = []
@@ -210,6 +217,7 @@ class Delivery:
             group=group,
             source=changes[0].row.source,
             trace=self._trace,
+            invocation_id=self._invocation_id,
             packed=self.consumer.format == "packed",
             compress=self._plain_bytes > self._settings.compress_above_bytes,
         )

@@ -55,6 +55,7 @@ class Relay:
         self,
         records: Sequence[Record],
         *,
+        invocation_id: str,
         deadline_at: float | None = None,
         trace: str | None = None,
     ) -> RelayResult:
@@ -63,6 +64,7 @@ class Relay:
 
         Args:
             records: Change records of one shard, in its order.
+            invocation_id: Lambda's request ID: not the same for any two attempts at a batch.
             deadline_at: Epoch seconds at which the invocation ends; without one the tries end after
                 `RelaySettings.patience_seconds`.
             trace: X-Ray trace header of this invocation, which travels with the messages.
@@ -71,7 +73,20 @@ class Relay:
         """
         until = self._until(deadline_at)
         rows = self._rows(records)
-        deliveries = [self._delivery(target, rows, trace) for target in self.targets]
+        deliveries = [
+            Delivery(
+                target,
+                pipeline=self.pipeline,
+                sender=self._sender,
+                clock=self._clock,
+                settings=self._settings,
+                trace=trace,
+                invocation_id=invocation_id,
+            )
+            for target in self.targets
+        ]
+        for delivery in deliveries:
+            delivery.take(rows)
         self._run_all([partial(delivery.run, until) for delivery in deliveries])
         for delivery in deliveries:
             self._tell(delivery)
@@ -101,18 +116,6 @@ class Relay:
                 error_message=str(error),
             )
             raise
-
-    def _delivery(self, target: Target, rows: Sequence[Row], trace: str | None) -> Delivery:
-        delivery = Delivery(
-            target,
-            pipeline=self.pipeline,
-            sender=self._sender,
-            clock=self._clock,
-            settings=self._settings,
-            trace=trace,
-        )
-        delivery.take(rows)
-        return delivery
 
     def _tell(self, delivery: Delivery) -> None:
         """Write one line for each way in which changes did not reach the consumer's queue."""
