@@ -1,0 +1,18 @@
+"""The machine's clock, for the edges that hand time to the core."""
+
+from __future__ import annotations
+
+import time
+
+
+class SystemClock:
+    """A `ports.Clock` that is real time."""
+
+    def now(self) -> float:
+        """Return the time in epoch seconds (UTC)."""
+        return time.time()  # noqa: TID251 - the one place that reads it
+
+    def sleep(self, seconds: float) -> None:
+        """Wait in real time."""
+        if seconds > 0:
+            time.sleep(seconds)  # noqa: TID251 - the one place that waits
