@@ -64,6 +64,7 @@ def handler(event: dict[str, Any], context: Any) -> PartialBatchResponse:
     LOG.correlate(request_id=context.aws_request_id, trace=trace)
     result = relay().relay(
         event["Records"],
+        invocation_id=context.aws_request_id,
         deadline_at=CLOCK.now() + context.get_remaining_time_in_millis() / 1000,
         trace=trace,
     )
