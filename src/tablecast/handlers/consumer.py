@@ -10,7 +10,7 @@ from tablecast.aws.clock import SystemClock
 from tablecast.aws.journal import FileJournal
 from tablecast.aws.sqs import SqsSendBatch
 from tablecast.aws.ssm import load_parameters
-from tablecast.consume import Consumption
+from tablecast.consume import Consumption, DeadLetters
 from tablecast.declare import Pipeline
 from tablecast.errors import LoadError
 from tablecast.handlers.settings import Settings, trace_header
@@ -34,25 +34,25 @@ if not isinstance(PIPELINE, Pipeline):
 
 @cache
 def consumption() -> Consumption:
-    """
-    Return what runs the function in this process, made on the first call.
-
-    Raises:
-        AwsError: The parameters or the dead-letter queue cannot be read; the batch comes again.
-    """
+    """Return what runs the function in this process, made on the first call."""
     send = SqsSendBatch()
-    path = f"{SETTINGS.parameter_path}/consumers/{SETTINGS.consumer}"
-    dead_letter_queue = load_parameters(path)["dead-letter-queue"]
     return Consumption(
         PIPELINE.consumer_named(SETTINGS.consumer),
         PIPELINE.function(SETTINGS.consumer),
         model=PIPELINE.model(SETTINGS.consumer),
-        dead_letter_queue_url=send.queue_url(dead_letter_queue),
-        sender=PatientSender(send, clock=CLOCK, uniform=random.uniform),
+        dead_letters=DeadLetters(
+            lambda: send.queue_url(_dead_letter_queue()),
+            PatientSender(send, clock=CLOCK, uniform=random.uniform),
+        ),
         clock=CLOCK,
         journal=FileJournal(SETTINGS.journal_dir),
         log=LOG,
     )
+
+
+def _dead_letter_queue() -> str:
+    path = f"{SETTINGS.parameter_path}/consumers/{SETTINGS.consumer}"
+    return load_parameters(path)["dead-letter-queue"]
 
 
 def handler(event: dict[str, Any], context: Any) -> PartialBatchResponse:
@@ -69,9 +69,9 @@ def handler(event: dict[str, Any], context: Any) -> PartialBatchResponse:
             "ChangesHandled": result.handled,
             "ChangesFailed": result.failed,
             "ChangesDeadLettered": result.dead_lettered,
-            "ChangesRetried": result.retried,
-            "ChangesHeld": result.held,
-            "Messages": len(event["Records"]),
+            "ChangesHeld": result.held + result.not_started,
+            "ChangesSkipped": result.skipped,
+            "Messages": result.messages,
         },
     )
     return result.response()
