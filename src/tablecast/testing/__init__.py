@@ -11,7 +11,6 @@ from tablecast.testing.journal import FakeJournal
 from tablecast.testing.log import LogLine, MemoryLog
 from tablecast.testing.queues import FakeQueue
 from tablecast.testing.records import (
-    FakeTable,
     insert,
     modify,
     remove,
@@ -21,6 +20,7 @@ from tablecast.testing.records import (
 )
 from tablecast.testing.sending import EntryFault, FakeSendBatch, RequestFault
 from tablecast.testing.streams import FakeStream
+from tablecast.testing.tables import FakeTable
 
 __all__ = [
     "EntryFault",

@@ -1,9 +1,8 @@
 """
 Change records and SQS events as Lambda hands them over, from plain Python values.
 
-`insert`, `modify` and `remove` make one record; a `FakeTable` makes them from what is written to
-it, as a table with a stream does. Sequence numbers rise with every record; a `FakeTable` begins at
-the same one each time, so its records are the same in every run.
+Sequence numbers rise from call to call, so records made in commit order are in stream order. For a
+table that makes its records from what is written to it, see `FakeTable`.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from itertools import count
 from typing import Any, Final
 
 from tablecast.attributes import encode_item
-from tablecast.change import Record, item_id
+from tablecast.change import Record
 from tablecast.declare import Table
 from tablecast.errors import UsageError
 
@@ -71,46 +70,6 @@ def remove(table: Table, old: Mapping[str, Any], *, ttl: bool = False, **details
         return record
     identity = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
     return {**record, "userIdentity": identity}
-
-
-class FakeTable:
-    """
-    A table with a stream: what is written to it becomes change records.
-
-    Args:
-        table: Its declaration, for name and keys.
-    """
-
-    def __init__(self, table: Table) -> None:
-        self.table = table
-        self.records: list[Record] = []
-        """All records so far, in commit order."""
-        self._items: dict[str, Mapping[str, Any]] = {}
-        self._numbers = count(_FIRST_SEQUENCE_NUMBER)
-
-    def put(self, item: Mapping[str, Any]) -> Record | None:
-        """Write an item; return its record, None when nothing changed, as on AWS."""
-        name = item_id(_keys(self.table, item))
-        old = self._items.get(name)
-        if old == item:
-            return None
-        self._items[name] = dict(item)
-        number = next(self._numbers)
-        if old is None:
-            record = insert(self.table, item, sequence_number=number)
-        else:
-            record = modify(self.table, old, item, sequence_number=number)
-        self.records.append(record)
-        return record
-
-    def delete(self, key: Mapping[str, Any], *, ttl: bool = False) -> Record | None:
-        """Delete the item with this *key*; return its record, None when there was no such item."""
-        old = self._items.pop(item_id(_keys(self.table, key)), None)
-        if old is None:
-            return None
-        record = remove(self.table, old, ttl=ttl, sequence_number=next(self._numbers))
-        self.records.append(record)
-        return record
 
 
 def stream_event(records: Iterable[Record]) -> dict[str, Any]:

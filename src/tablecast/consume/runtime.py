@@ -1,0 +1,116 @@
+"""What all messages of a consumer are handled with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tablecast.consume.deadletters import DeadLetters
+from tablecast.consume.memory import FinishedChanges
+from tablecast.declare import QUEUE_RECEIVES_EXTRA, Consumer
+from tablecast.ports import Clock, Journal, Log
+
+_MARGIN_SHARE: Final = 0.1
+_LETTER_MARGIN_SHARE: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumeSettings:
+    """
+    Bounds of a consumer; the defaults suit any function.
+
+    Args:
+        margin_seconds: Time before the deadline in which no change is begun any more; at most a
+            tenth of what there is.
+        patience_seconds: Time for all tries to set a change aside when there is no deadline.
+    """
+
+    margin_seconds: float = 1.0
+    patience_seconds: float = 30.0
+
+
+class Watch:
+    """
+    Whether there is time for one change more.
+
+    A change is begun only when as much time as changes took on average is left before the margin.
+
+    Args:
+        clock: Time.
+        deadline_at: Epoch seconds at which the invocation ends, None for never.
+        settings: The margins.
+    """
+
+    def __init__(self, clock: Clock, deadline_at: float | None, settings: ConsumeSettings) -> None:
+        self._clock = clock
+        self._patience_seconds = settings.patience_seconds
+        self._deadline_at = deadline_at
+        self._margin_seconds = 0.0
+        if deadline_at is not None:
+            left = max(0.0, deadline_at - clock.now())
+            self._margin_seconds = min(settings.margin_seconds, left * _MARGIN_SHARE)
+        self._calls = 0
+        self._seconds = 0.0
+
+    def has_time(self, changes: int = 1) -> bool:
+        """Return whether a call with that many changes may be begun."""
+        if self._deadline_at is None:
+            return True
+        average = self._seconds / self._calls if self._calls else 0.0
+        return self._clock.now() + average * changes < self._deadline_at - self._margin_seconds
+
+    def time(self, call: Callable[[], Any], changes: int) -> Any:
+        """Return what *call* returns, and note how long it took for that many changes."""
+        began_at = self._clock.now()
+        try:
+            return call()
+        finally:
+            self._seconds += self._clock.now() - began_at
+            self._calls += changes
+
+    @property
+    def letters_until(self) -> float:
+        """When to begin no further attempt at setting changes aside, in epoch seconds."""
+        if self._deadline_at is None:
+            return self._clock.now() + self._patience_seconds
+        return self._deadline_at - self._margin_seconds * _LETTER_MARGIN_SHARE
+
+
+@dataclass(slots=True)
+class Runtime:
+    """
+    A consumer and all that its messages need.
+
+    Args:
+        consumer: Its declaration.
+        function: The user's function.
+        model: Class of the images, None for dicts.
+        dead_letters: Its dead-letter queue.
+        clock: Time.
+        journal: What outlives a crash.
+        log: One line an outcome that a person should know of.
+        memory: What is finished of messages that failed.
+        returned_a_value: True once the function returned something, which is said once.
+    """
+
+    consumer: Consumer
+    function: Callable[[Any], object]
+    model: type[Any] | None
+    dead_letters: DeadLetters
+    clock: Clock
+    journal: Journal
+    log: Log
+    memory: FinishedChanges
+    returned_a_value: bool = False
+
+    def last_receive(self, *, had_its_turn: bool) -> int:
+        """
+        Return the receive on which a change is set aside rather than tried again.
+
+        Args:
+            had_its_turn: False for a change that another one was in the way of all the time.
+        """
+        if had_its_turn:
+            return self.consumer.max_receive_count
+        return self.consumer.max_receive_count + QUEUE_RECEIVES_EXTRA - 1
