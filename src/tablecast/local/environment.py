@@ -107,8 +107,8 @@ class Request:
 class Owner(Protocol):
     """Who an execution environment belongs to."""
 
-    def available(self, environment: Environment, finished: Request | None) -> None:
-        """Take note that it can be given an invocation: its init phase is over, or *finished*."""
+    def available(self, environment: Environment) -> None:
+        """Take note that it can be given an invocation."""
         ...
 
     def init_succeeded(self) -> None:
@@ -298,7 +298,7 @@ class Environment:
             return
         self._stop_timer()
         self._state = state
-        self._owner.available(self, None)
+        self._owner.available(self)
 
     def _init_timed_out(self) -> None:
         self._init_ended("timeout", None, "timeout")
@@ -409,7 +409,7 @@ class Environment:
         self._state = State.RESET
         if request is not None:
             request.finish(not_invokable(request.id, message))
-            self._owner.available(self, request)
+            self._owner.available(self)
 
     def _finish(
         self, state: State, payload: bytes, fault: FunctionFault | None, *, status: str = ""
@@ -474,7 +474,7 @@ class Environment:
                 max_memory_used_mb=self._peak_memory_mb,
             )
         )
-        self._owner.available(self, request)
+        self._owner.available(self)
 
     def _init_elapsed_ms(self) -> float:
         return (self._loop.time() - self._init_begun_at) * 1_000

@@ -50,7 +50,7 @@ ACCOUNT_CONCURRENCY: Final = 1_000  # Lambda developer guide, quotas: concurrent
 
 _STARTS_PER_PROCESSOR: Final = 2
 _STARTS_MIN: Final = 4
-_TIDY_SECONDS_MAX: Final = 1.0
+_TIDY_ATTEMPTS_MAX: Final = 100
 _TIDY_INTERVAL_SECONDS: Final = 0.01
 _FUNCTION_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,140}")
 
@@ -147,7 +147,7 @@ class FunctionPool:
             return request_too_large(request_id)
         if refusal := self._refusal(function):
             return throttled(request_id, refusal)
-        answer = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Invocation] = asyncio.get_running_loop().create_future()
         request = Request(request_id, payload, trace or _new_trace(), answer)
         function.take(request)
         try:
@@ -178,10 +178,10 @@ class FunctionPool:
         while self._tasks:
             await asyncio.wait(self._tasks)
         if self._surroundings is not None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_TIDY_SECONDS_MAX):
-                    while not self._surroundings.limiter.tidy():
-                        await asyncio.sleep(_TIDY_INTERVAL_SECONDS)
+            for _ in range(_TIDY_ATTEMPTS_MAX):
+                if self._surroundings.limiter.tidy():
+                    break
+                await asyncio.sleep(_TIDY_INTERVAL_SECONDS)
             await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
     # What the functions of the pool need from it.
@@ -334,7 +334,7 @@ class _Function:
 
     # What environments say: Owner.
 
-    def available(self, environment: Environment, finished: Request | None) -> None:
+    def available(self, environment: Environment) -> None:
         """Give an environment its next invocation, or keep it."""
         self.starting.discard(environment)
         self._busy.discard(environment)
