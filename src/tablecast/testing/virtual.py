@@ -46,6 +46,7 @@ from tablecast.mapping.actions import (
     Receive,
     Received,
     ReceiveFailed,
+    Shard,
     ShardsListed,
     Started,
     StateChanged,
@@ -121,7 +122,7 @@ class Invocation:
     Args:
         at: When it began, in epoch seconds.
         seconds: How long it took.
-        records: `Records` of its event, as its own copy.
+        records: `Records` of its event, as its own copy; empty when it was throttled.
         result: What it came to.
     """
 
@@ -170,11 +171,11 @@ class FakeFunction:
 
     def invoke(self, payload: bytes, at: float) -> Invocation:
         """Run the handler on its own copy of the event; tell how it ended."""
-        event = json.loads(payload)
-        records = event["Records"]
         if self.reserved_concurrency is not None and self.running >= self.reserved_concurrency:
-            ended = Invocation(at, 0.0, records, InvokeResult("throttled"))
+            ended = Invocation(at, 0.0, [], InvokeResult("throttled"))
         else:
+            event = json.loads(payload)
+            records = event["Records"]
             limit_seconds = float("inf") if self.timeout_seconds is None else self.timeout_seconds
             self.clock.begin(at, limit_seconds)
             result = self._run(event)
@@ -237,6 +238,8 @@ class RunningStream(Running):
     reading: set[str] = field(default_factory=set)  # Shards that were not read to their close.
     at_end: set[str] = field(default_factory=set)  # Those read to their end since any change.
     parked: dict[str, Fetch] = field(default_factory=dict)  # Reads that would find nothing new.
+    shards: tuple[Shard, ...] | None = None  # As listed last.
+    list_parked: bool = False  # A listing that would show the same is under way.
 
 
 @dataclass(eq=False)
@@ -380,6 +383,8 @@ class VirtualRuntime:
         running.reading.clear()
         running.at_end.clear()
         running.parked.clear()
+        running.list_parked = False
+        running.shards = None
         running.mapping = StreamMapping(running.config, running.checkpoints)
         self._feed_stream(running, Started())
 
@@ -452,9 +457,7 @@ class VirtualRuntime:
             running.log.append((self.clock.now(), action))
             match action:
                 case ListShards():
-                    self._answer(
-                        running, self._feed_stream, lambda: ShardsListed(running.stream.describe())
-                    )
+                    self._answer_list(running)
                 case Fetch():
                     running.reading.add(action.shard_id)
                     self._answer_fetch(running, action)
@@ -468,8 +471,26 @@ class VirtualRuntime:
                     running.checkpoints.pop(shard_id, None)
                 case StateChanged():
                     running.at_end.clear()
+                    running.shards = None
                 case WaitUntil(at):
                     self._set_alarm(running, at, self._feed_stream)
+
+    def _answer_list(self, running: RunningStream) -> None:
+        generation = running.generation
+
+        def answer() -> None:
+            if running.generation == generation:
+                running.list_parked = True
+                self._unpark_list(running)
+
+        self._soon(answer)
+
+    def _unpark_list(self, running: RunningStream) -> None:
+        shards = running.stream.describe()
+        if running.list_parked and (shards != running.shards or not _is_through(running)):
+            running.list_parked = False
+            running.shards = shards
+            self._feed_stream(running, ShardsListed(shards))
 
     def _answer_fetch(self, running: RunningStream, action: Fetch) -> None:
         generation = running.generation
@@ -505,10 +526,11 @@ class VirtualRuntime:
 
     def _stream_changed(self, running: RunningStream) -> None:
         running.at_end.clear()
-        if running.parked:
+        if running.parked or running.list_parked:
             self._soon(lambda: self._unpark_stream(running))
 
     def _unpark_stream(self, running: RunningStream) -> None:
+        self._unpark_list(running)
         parked = list(running.parked.values())
         running.parked.clear()
         for action in parked:
