@@ -1,0 +1,71 @@
+"""
+One relay under measurement, in a process of its own: `run N` on stdin invokes it N times.
+
+The event arrives as bytes and is parsed with json each time, as Lambda's runtime client does before
+it calls a handler; the parse is part of the measured time.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+
+class Context:
+    """What a handler reads of Lambda's context object."""
+
+    aws_request_id = "00000000-0000-4000-8000-000000000000"
+    function_name = "orders-relay"
+    function_version = "$LATEST"
+    invoked_function_arn = "arn:aws:lambda:us-east-1:000000000000:function:orders-relay"
+    memory_limit_in_mb = "512"
+    log_group_name = "/aws/lambda/orders-relay"
+    log_stream_name = "benchmark"
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return a minute, whenever asked."""
+        return 60_000
+
+
+def cpu_seconds() -> float:
+    """Return user and system CPU of this process so far."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def main() -> None:
+    """Import the handler named on the command line, then do as stdin says."""
+    module, payload_file = sys.argv[1], Path(sys.argv[2])
+    before = cpu_seconds()
+    handler: Any = importlib.import_module(module).handler
+    import_cpu = cpu_seconds() - before
+    payload = payload_file.read_bytes()
+    answers = sys.stdout
+    sys.stdout = Path("/dev/null").open("w", encoding="utf-8")  # noqa: SIM115 - for the process's life
+    context = Context()
+    print(json.dumps({"import_cpu_s": import_cpu}), file=answers, flush=True)
+    for line in sys.stdin:
+        times = int(line.split()[1])
+        gc.collect()
+        walls = []
+        started = cpu_seconds()
+        for _ in range(times):
+            at = time.perf_counter()
+            result = handler(json.loads(payload), context)
+            walls.append(time.perf_counter() - at)
+            if result.get("batchItemFailures"):
+                sys.exit(f"{module}: reported failures: {str(result)[:200]}")
+        spent = cpu_seconds() - started
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        answer = {"cpu_s": spent, "walls_s": walls, "peak_mb": peak}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()
