@@ -87,7 +87,8 @@ class FakeStreamSource:
 
 
 class FakeQueueSource:
-    def __init__(self, *, received=(), undeleted=()):
+    def __init__(self, *, received=(), undeleted=(), fifo=False):
+        self.fifo = fifo
         self.received = received
         self.undeleted = undeleted
         self.calls = []
@@ -147,7 +148,7 @@ async def drive_stream(tmp_path, script, source, *, invoke=None, use=None, clock
     return engine, watch, saved
 
 
-async def drive_queue(script, source, *, invoke=None):
+async def drive_queue(script, source, *, invoke=None, use=None):
     async def returning(payload):
         return OK
 
@@ -162,6 +163,8 @@ async def drive_queue(script, source, *, invoke=None):
         fail=watch.failures.append,
     )
     driver.start()
+    if use is not None:
+        await use(driver)
     await settled(driver)
     await driver.stop()
     return engine, watch
@@ -453,3 +456,40 @@ def test_visibility_is_changed_as_far_as_possible():
 
     assert [("change_visibility", "r1", 0), ("change_visibility", "r2", 0)] == source.calls
     assert [] == watch.failures
+
+
+@pytest.mark.parametrize(("fifo", "expected"), [(True, [Woken()]), (False, [])])
+def test_a_fifo_queue_is_read_again_after_a_deletion_that_may_have_freed_a_group(fifo, expected):
+    """A full receive may have left messages behind those in flight; nobody hints at them."""
+    handle = MessageHandle("m1", "r1")
+    source = FakeQueueSource(received=[{"messageId": "m1"}], fifo=fifo)
+    script = {Started: [Receive(1, 1, 0)], Received: [DeleteMessages(2, [handle])]}
+
+    engine, _ = asyncio.run(drive_queue(script, source))
+
+    assert [Deleted(2, []), *expected] == engine.told[2:]
+
+
+def test_a_hint_while_messages_of_a_fifo_queue_are_in_flight_is_not_lost():
+    """What was sent meanwhile may belong to their group: it is read when they are deleted."""
+    handle = MessageHandle("m1", "r1")
+    source = FakeQueueSource(received=[{"messageId": "m1"}], fifo=True)
+    script = {Started: [Receive(1, 10, 0)], Received: [DeleteMessages(2, [handle])]}
+
+    async def hint(driver):
+        driver.wake()
+
+    engine, _ = asyncio.run(drive_queue(script, source, use=hint))
+
+    assert [Deleted(2, []), Woken()] == engine.told[-2:]
+
+
+def test_a_fifo_queue_that_holds_nothing_back_is_not_read_in_vain():
+    """A receive that brought all there was, and no hint since: nothing can be waiting."""
+    handle = MessageHandle("m1", "r1")
+    source = FakeQueueSource(received=[{"messageId": "m1"}], fifo=True)
+    script = {Started: [Receive(1, 10, 0)], Received: [DeleteMessages(2, [handle])]}
+
+    engine, _ = asyncio.run(drive_queue(script, source))
+
+    assert Deleted(2, []) == engine.told[-1]

@@ -344,6 +344,10 @@ class QueueDriver(_Driver):
     """
     Drives a queue mapping.
 
+    A FIFO queue holds messages back while others of their group are in flight, so a read that a
+    hint asks for may find nothing although something was sent. Deleting is what sets those free:
+    after it the queue is read again, if it may have held anything back.
+
     Args:
         engine: The mapping.
         source: The queue.
@@ -363,6 +367,12 @@ class QueueDriver(_Driver):
         super().__init__(mapping_id, invoke=invoke, observe=observe, fail=fail, clock=clock)
         self._engine = engine
         self._source = source
+        self._held_back = False
+
+    def wake(self) -> None:
+        """Have the queue read now: something was sent to it."""
+        self._held_back |= self._source.fifo and bool(self._tasks)
+        super().wake()
 
     async def depth(self) -> int:
         """
@@ -395,6 +405,7 @@ class QueueDriver(_Driver):
         except AwsError as error:
             self._feed(ReceiveFailed(action.receive_id, _failure(error)))
             return
+        self._held_back |= self._source.fifo and len(messages) == action.max_messages
         self._feed(Received(action.receive_id, messages))
 
     async def _delete(self, action: DeleteMessages) -> None:
@@ -404,6 +415,9 @@ class QueueDriver(_Driver):
         except AwsError:
             failed = list(ids)
         self._feed(Deleted(action.deletion_id, [ids[handle] for handle in failed]))
+        if self._held_back:
+            self._held_back = len(self._tasks) > 1  # others than this deletion may hold back still
+            self._feed(Woken())
 
     async def _change_visibility(self, action: ChangeVisibility) -> None:
         await asyncio.gather(

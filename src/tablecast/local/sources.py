@@ -140,6 +140,7 @@ class QueueSource:
 
     def __init__(self, client: AsyncAwsClient, queue_url: str, queue_arn: str) -> None:
         self._client = client
+        self.fifo = queue_arn.endswith(".fifo")
         self._queue_url = queue_url
         self._queue_arn = queue_arn
 
