@@ -12,6 +12,7 @@ from tablecast.declare import Consumer, Pipeline, Table
 from tablecast.errors import (
     AwsError,
     BadRecordError,
+    BatchFailure,
     DeclarationError,
     MalformedMessageError,
     MalformedRecordError,
@@ -24,6 +25,7 @@ from tablecast.version import __version__
 __all__ = [
     "AwsError",
     "BadRecordError",
+    "BatchFailure",
     "Change",
     "Consumer",
     "DeclarationError",

@@ -21,6 +21,7 @@ from tablecast.testing.records import (
 from tablecast.testing.sending import EntryFault, FakeSendBatch, RequestFault
 from tablecast.testing.streams import FakeStream
 from tablecast.testing.tables import FakeTable
+from tablecast.testing.world import World
 
 __all__ = [
     "EntryFault",
@@ -33,6 +34,7 @@ __all__ = [
     "LogLine",
     "MemoryLog",
     "RequestFault",
+    "World",
     "insert",
     "modify",
     "remove",
