@@ -181,7 +181,9 @@ class FunctionOutput:
 
     def take_record(self, text: bytes, *, left_out_bytes: int = 0) -> None:
         """Add a record of `logging`, of which *left_out_bytes* were not even looked at."""
-        self._left_out_bytes += left_out_bytes
+        if left_out_bytes:
+            self._left_out_bytes += left_out_bytes
+            self._left_out_lines += 1
         self._keep(text.rstrip(b"\n"), "log")
 
     def _keep(self, line: bytes, stream: LogStream) -> None:

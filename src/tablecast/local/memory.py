@@ -130,10 +130,10 @@ class GroupLimiter:
     def works(self) -> bool:
         """Say whether a group can be made, limited and removed."""
         try:
-            group = self._make(_PROBE_MB)
+            self._make(_PROBE_MB).close()
         except OSError:
+            self.tidy()
             return False
-        group.close()
         return self.tidy()
 
     def limit(self, pid: int, memory_mb: int) -> ProcessMemory:
