@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tablecast.mapping.actions import DeleteMessages, Disable, Enable, Invoke, Invoked
+from tablecast.testing.functions import FakeFunction
 from tablecast.testing.queues import FakeQueue
-from tablecast.testing.virtual import FakeFunction, VirtualRuntime
+from tablecast.testing.virtual import VirtualRuntime
 
 GROUPS = "pqr"
 

@@ -18,8 +18,9 @@ from tablecast.mapping.actions import (
     InvokeResult,
     Started,
 )
+from tablecast.testing.functions import FakeFunction
 from tablecast.testing.streams import FakeStream
-from tablecast.testing.virtual import FakeFunction, VirtualRuntime
+from tablecast.testing.virtual import VirtualRuntime
 
 KEYS = "abcdef"
 

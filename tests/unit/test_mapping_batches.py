@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tablecast.mapping.actions import Checkpoint, Fetch, Invoke
+from tablecast.testing.functions import FakeFunction
 from tablecast.testing.streams import FakeStream
-from tablecast.testing.virtual import FakeFunction, VirtualRuntime
+from tablecast.testing.virtual import VirtualRuntime
 
 
 def write(stream: FakeStream, *names: str, **image) -> None:

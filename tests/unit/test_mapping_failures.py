@@ -16,8 +16,9 @@ from tablecast.mapping.actions import (
     InvokeResult,
     Warned,
 )
+from tablecast.testing.functions import FakeFunction
 from tablecast.testing.streams import FakeStream
-from tablecast.testing.virtual import FakeFunction, NotIdleError, VirtualRuntime
+from tablecast.testing.virtual import NotIdleError, VirtualRuntime
 
 QUEUE = "arn:aws:sqs:us-east-1:000000000000:given-up"
 BUCKET = "arn:aws:s3:::given-up"

@@ -30,8 +30,9 @@ from tablecast.mapping.actions import (
 )
 from tablecast.mapping.config import QueueMappingConfig, QueuePacing
 from tablecast.mapping.queue import QueueMapping
+from tablecast.testing.functions import FakeFunction
 from tablecast.testing.queues import FakeQueue
-from tablecast.testing.virtual import FakeFunction, VirtualRuntime
+from tablecast.testing.virtual import VirtualRuntime
 
 ARN = "arn:aws:sqs:us-east-1:000000000000:work"
 

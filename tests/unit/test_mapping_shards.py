@@ -35,8 +35,9 @@ from tablecast.mapping.actions import (
 )
 from tablecast.mapping.config import StreamMappingConfig, StreamPacing
 from tablecast.mapping.stream import StreamMapping
+from tablecast.testing.functions import FakeFunction
 from tablecast.testing.streams import FakeStream
-from tablecast.testing.virtual import FakeFunction, RunningStream, VirtualRuntime
+from tablecast.testing.virtual import RunningStream, VirtualRuntime
 
 CONFIG = StreamMappingConfig(
     id="m", stream_arn="arn:aws:dynamodb:r:a:table/T/stream/1", function_arn="f"

@@ -61,53 +61,12 @@ from tablecast.mapping.config import QueueMappingConfig, StreamMappingConfig
 from tablecast.mapping.entry import Entry, lane_of, position_of
 from tablecast.mapping.kernel import Kernel, doubling
 from tablecast.mapping.lane import Lane
-from tablecast.mapping.payload import RECORDS_BYTES_MAX
 from tablecast.mapping.selection import StreamFilters
+from tablecast.mapping.shard import ShardReader
 
-_READ_AHEAD_RECORDS: Final = 2 * STREAM_GET_RECORDS_MAX
 _LIST: Final = "list"  # Owner of the alarm for the next listing.
 
 ProcessingResult = Literal["No records processed", "OK", "PROBLEM: Function call failed"]
-
-
-class _ShardReader:
-    """A shard that the mapping knows, and how far it has got there."""
-
-    def __init__(self, shard_id: str, parent_id: str | None, origin: str, checkpoint: str) -> None:
-        self.shard_id = shard_id
-        self.parent_id = parent_id
-        self.origin = origin  # TRIM_HORIZON or LATEST: where it begins without a checkpoint.
-        self.floor = -1  # Records up to here are none of ours: they came before LATEST.
-        self.checkpoint = checkpoint  # Sequence number, FINISHED, or empty for none yet.
-        self.phase: Literal["waiting", "reading", "draining", "finished"] = "waiting"
-        self.listed = True
-        self.lanes: list[Lane] = []
-        self.position = origin  # Where the next page begins.
-        self.last = ""  # Position of the last record that was read; empty for none.
-        self.sequence = -1  # The same as a number, or what comes right before the first.
-        self.fetching = False
-        self.woken = False
-        self.caught_up = False
-        self.refusals = 0
-        self.not_before = 0.0
-        if checkpoint == FINISHED:
-            self.phase = "finished"
-
-    def rewind(self, lanes: list[Lane]) -> None:
-        """Begin at the checkpoint, with nothing in hand."""
-        self.lanes = lanes
-        self.position = self.checkpoint or self.origin
-        self.last = self.checkpoint
-        self.sequence = int(self.checkpoint) if self.checkpoint else self.floor
-        self.woken = self.caught_up = False
-        self.refusals = 0
-        self.not_before = 0.0
-
-    @property
-    def first_unfinished(self) -> Entry | None:
-        """The earliest record that is not done with; None without any."""
-        first = (entry for lane in self.lanes if (entry := lane.first_unfinished) is not None)
-        return min(first, key=lambda entry: entry.sequence, default=None)
 
 
 class StreamMapping(Kernel):
@@ -130,7 +89,7 @@ class StreamMapping(Kernel):
         self.last_processing_result: ProcessingResult = "No records processed"
         self._filters = StreamFilters(config.filters)
         self._restored = dict(checkpoints or {})
-        self._shards: dict[str, _ShardReader] = {}
+        self._shards: dict[str, ShardReader] = {}
         self._asked: dict[int, Lane] = {}
         self._listing = False
         self._list_again = False
@@ -226,7 +185,7 @@ class StreamMapping(Kernel):
     def _wake(self, who: Any) -> None:
         if isinstance(who, Lane):
             self._advance(who)
-        elif isinstance(who, _ShardReader):
+        elif isinstance(who, ShardReader):
             self._read(who)
         else:
             self._list()
@@ -317,7 +276,7 @@ class StreamMapping(Kernel):
         if origin == LATEST and shard.closed and not checkpoint:
             checkpoint = FINISHED
             self.emit(Checkpoint(shard.shard_id, FINISHED))
-        self._shards[shard.shard_id] = _ShardReader(
+        self._shards[shard.shard_id] = ShardReader(
             shard.shard_id, shard.parent_shard_id, origin, checkpoint
         )
 
@@ -344,22 +303,17 @@ class StreamMapping(Kernel):
 
     # Reading.
 
-    def _read(self, shard: _ShardReader) -> None:
+    def _read(self, shard: ShardReader) -> None:
         """Read a page of *shard* if it is time and there is room for it."""
-        if not self.running or shard.phase != "reading" or shard.fetching or self._is_full(shard):
+        if not self.running or shard.phase != "reading" or shard.fetching:
+            return
+        if shard.is_full(self.config.batch_size):
             return
         if shard.not_before > self.now:
             self.alarm(shard, shard.not_before)
             return
         shard.fetching = True
         self.request(Fetch(shard.shard_id, shard.position, STREAM_GET_RECORDS_MAX))
-
-    def _is_full(self, shard: _ShardReader) -> bool:
-        lanes = len(shard.lanes)
-        records = sum(map(len, shard.lanes))
-        return records >= max(_READ_AHEAD_RECORDS, self.config.batch_size * lanes) or (
-            sum(lane.pending_bytes for lane in shard.lanes) >= RECORDS_BYTES_MAX * lanes
-        )
 
     def _fetched(self, event: Fetched) -> None:
         shard = self._shards[event.shard_id]
@@ -386,7 +340,7 @@ class StreamMapping(Kernel):
         self._update_checkpoint(shard)
         self._read(shard)
 
-    def _take(self, shard: _ShardReader, record: Mapping[str, Any], position: str) -> None:
+    def _take(self, shard: ShardReader, record: Mapping[str, Any], position: str) -> None:
         sequence = int(position)
         shard.position = position
         if sequence <= shard.sequence:
@@ -400,7 +354,7 @@ class StreamMapping(Kernel):
         shard.sequence = sequence
         shard.last = position
 
-    def _fetch_failed(self, shard: _ShardReader, event: FetchFailed) -> None:
+    def _fetch_failed(self, shard: ShardReader, event: FetchFailed) -> None:
         shard.fetching = False
         if event.kind == "trimmed":
             self.emit(GapFound(shard.shard_id, shard.position, "records were trimmed unread"))
@@ -434,7 +388,7 @@ class StreamMapping(Kernel):
         self._update_checkpoint(shard)
         self._read(shard)
 
-    def _update_checkpoint(self, shard: _ShardReader) -> None:
+    def _update_checkpoint(self, shard: ShardReader) -> None:
         first = shard.first_unfinished
         if first is not None:
             self._reach(shard, first.previous)
@@ -448,11 +402,11 @@ class StreamMapping(Kernel):
             if self.running:
                 self._start_waiting()
 
-    def _reach(self, shard: _ShardReader, position: str) -> None:
+    def _reach(self, shard: ShardReader, position: str) -> None:
         if position not in ("", shard.checkpoint):
             shard.checkpoint = position
             self.emit(Checkpoint(shard.shard_id, position))
 
-    def _forget(self, shard: _ShardReader) -> None:
+    def _forget(self, shard: ShardReader) -> None:
         del self._shards[shard.shard_id]
         self.emit(DropCheckpoint(shard.shard_id))

@@ -39,17 +39,13 @@ from tablecast.errors import UsageError
 from tablecast.ports import OutgoingMessage, PatientSender
 from tablecast.relay import Relay, Target
 from tablecast.routing import Route
+from tablecast.testing.functions import FakeFunction, FunctionClock
 from tablecast.testing.journal import FakeJournal
 from tablecast.testing.log import MemoryLog
 from tablecast.testing.queues import FakeQueue
 from tablecast.testing.sending import FakeSendBatch
 from tablecast.testing.tables import FakeTable
-from tablecast.testing.virtual import (
-    FakeFunction,
-    FunctionClock,
-    RunningStream,
-    VirtualRuntime,
-)
+from tablecast.testing.virtual import RunningStream, VirtualRuntime
 from tablecast.wire import ErrorDetail, decode
 
 RELAY_TIMEOUT_SECONDS: Final = 60
