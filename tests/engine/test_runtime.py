@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import select
 import signal
 import socket
+import subprocess
+import sys
 import textwrap
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +32,10 @@ from tablecast.local.runtime import (
     LocalRuntime,
 )
 
-pytestmark = pytest.mark.engine
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.skipif(sys.platform != "linux", reason="functions run on Linux; reads /proc"),
+]
 
 CODE = """
 import json, os, pathlib
@@ -53,6 +59,32 @@ def queue(event, context):
 def broken(event, context):
     keep(["called"])
     raise ValueError("never")
+"""
+
+
+RUN = """
+import asyncio, pathlib, sys
+from tablecast.local.model import AppSpec, FunctionSpec, StreamMappingSpec, TableSpec
+from tablecast.local.runtime import LocalRuntime
+
+code_dir, state_dir, ledger = map(pathlib.Path, sys.argv[1:])
+APP = AppSpec(
+    tables=(TableSpec("orders", "pk"),),
+    functions=(
+        FunctionSpec("stream", "app.stream", code_dir, environment={"LEDGER": str(ledger)}),
+    ),
+    stream_mappings=(StreamMappingSpec("relay", "orders", "stream"),),
+)
+
+async def main():
+    async with LocalRuntime(APP, state_dir=state_dir) as runtime:
+        item = {"TableName": "orders", "Item": {"pk": {"S": "a"}}}
+        await runtime.client.call("dynamodb", "PutItem", item)
+        await runtime.wait_idle(timeout_seconds=20)
+        print("idle", flush=True)
+        await asyncio.sleep(60)
+
+asyncio.run(main())
 """
 
 
@@ -130,12 +162,12 @@ async def send(runtime, queue, body):
     await runtime.client.call("sqs", "SendMessage", {"QueueUrl": url, "MessageBody": body})
 
 
-def children():
-    """Return the process IDs of this process's children."""
+def children(pid="self"):
+    """Return the process IDs of a process's children."""
     return {
-        int(pid)
-        for task in Path("/proc/self/task").iterdir()
-        for pid in (task / "children").read_text().split()
+        int(child)
+        for task in Path(f"/proc/{pid}/task").iterdir()
+        for child in (task / "children").read_text().split()
     }
 
 
@@ -300,6 +332,31 @@ def test_nothing_is_left_running(application):
 
     assert len(during - before) >= 2
     assert before == children()
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_nothing_survives_the_end_of_the_process(application, ending):
+    """However the process that runs it ends, data services and functions end with it."""
+    arguments = [application.code_dir, application.state_dir, application.ledger_path]
+    runtime = subprocess.Popen(
+        [sys.executable, "-c", RUN, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert runtime.stdout is not None
+    assert "idle\n" == runtime.stdout.readline()
+    descriptors = {pid: os.pidfd_open(pid) for pid in children(runtime.pid)}
+    runtime.send_signal(ending)
+    runtime.communicate()
+    alive = set(descriptors)
+    for pid, descriptor in descriptors.items():
+        if select.select([descriptor], [], [], 5)[0]:
+            alive.discard(pid)
+        os.close(descriptor)
+
+    assert 2 <= len(descriptors)
+    assert set() == alive
 
 
 def test_a_start_that_is_cancelled_leaves_nothing_running(application):
