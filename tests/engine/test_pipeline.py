@@ -1,0 +1,123 @@
+"""A declared pipeline runs whole: table, stream, relay, queues, consumers, dead letters."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import sys
+
+import pytest
+
+from tablecast import wire
+from tablecast.declare import dead_letter_queue_name
+from tablecast.local.assemble import assemble
+from tablecast.local.runtime import LocalRuntime
+from tablecast.local.sources import QueueSource
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.e2e,
+    pytest.mark.skipif(sys.platform != "linux", reason="functions run on Linux"),
+]
+
+CODE = """
+import json, os, pathlib
+from tablecast import Change, Pipeline, Table
+
+LEDGER = pathlib.Path(__file__).with_name("ledger")
+
+orders = Pipeline("orders", table=Table("orders", partition_key="pk"))
+
+def keep(consumer, change):
+    line = [consumer, change.event_name, change.keys["pk"], str(change.sequence_number.value)]
+    with LEDGER.open("a") as ledger:
+        ledger.write(json.dumps(line) + "\\n")
+
+@orders.consumer("ordered")
+def ordered(change: Change) -> None:
+    keep("ordered", change)
+
+@orders.consumer("moved", order="none", events={"MODIFY"}, when_changed=["status"])
+def moved(change: Change) -> None:
+    keep("moved", change)
+
+@orders.consumer("picky", max_receive_count=2, timeout_seconds=5)
+def picky(change: Change) -> None:
+    if change.keys["pk"] == "poison":
+        raise ValueError("cannot stand it")
+    keep("picky", change)
+"""
+
+KEYS = [*(f"item-{number}" for number in range(30)), "poison"]
+
+
+async def write(client):
+    for status in ("open", "paid"):
+        for start in range(0, len(KEYS), 25):
+            puts = [
+                {"PutRequest": {"Item": {"pk": {"S": key}, "status": {"S": status}}}}
+                for key in KEYS[start : start + 25]
+            ]
+            await client.call("dynamodb", "BatchWriteItem", {"RequestItems": {"orders": puts}})
+    await client.call(
+        "dynamodb", "DeleteItem", {"TableName": "orders", "Key": {"pk": {"S": "item-0"}}}
+    )
+
+
+@pytest.fixture
+def code_dir(tmp_path, monkeypatch):
+    """Return a folder with the module `pipeline_under_test`, importable here too."""
+    folder = tmp_path / "code"
+    folder.mkdir()
+    (folder / "pipeline_under_test.py").write_text(CODE)
+    monkeypatch.syspath_prepend(folder)
+    yield folder
+    sys.modules.pop("pipeline_under_test", None)
+
+
+def test_every_change_is_handled_by_every_consumer_or_set_aside_with_its_reason(tmp_path, code_dir):
+    """Written equals handled plus dead-lettered for each consumer, in order for each item."""
+    pipeline = importlib.import_module("pipeline_under_test").orders
+    app = assemble(
+        pipeline,
+        code_dir=code_dir,
+        module_ref="pipeline_under_test:orders",
+        visibility_timeout_seconds=6,
+    )
+
+    async def main():
+        async with LocalRuntime(app, state_dir=tmp_path / "state") as runtime:
+            await write(runtime.client)
+            await runtime.wait_idle(timeout_seconds=90)
+            name = dead_letter_queue_name("orders", pipeline.consumer_named("picky"))
+            url = (await runtime.client.call("sqs", "GetQueueUrl", {"QueueName": name}))["QueueUrl"]
+            queue = QueueSource(runtime.client, url, name)
+            letters = []
+            while messages := await queue.receive(10):
+                letters += [wire.decode(message["body"]) for message in messages]
+                await queue.delete([message["receiptHandle"] for message in messages])
+            return letters
+
+    letters = asyncio.run(main())
+    handled = [json.loads(line) for line in (code_dir / "ledger").read_text().splitlines()]
+    writes = [("INSERT", key) for key in KEYS] + [("MODIFY", key) for key in KEYS]
+    everything = {*writes, ("REMOVE", "item-0")}
+
+    def of(consumer):
+        return [(name, key) for by, name, key, _ in handled if by == consumer]
+
+    assert everything == set(of("ordered"))
+    assert {("MODIFY", key) for key in KEYS} == set(of("moved"))
+    assert {change for change in everything if change[1] != "poison"} == set(of("picky"))
+    assert [("INSERT", "poison"), ("MODIFY", "poison")] == sorted(
+        (record["eventName"], record["dynamodb"]["Keys"]["pk"]["S"])
+        for letter in letters
+        for record in letter.records
+    )
+    assert {("ValueError", "cannot stand it")} == {
+        (letter.error.type, letter.error.message) for letter in letters
+    }
+    for key in KEYS:
+        numbers = [int(at) for by, _, item, at in handled if (by, item) == ("ordered", key)]
+        assert sorted(numbers) == numbers
