@@ -126,7 +126,9 @@ class BatchFailure(TablecastError):  # noqa: N818 - it reports, rather than bein
     """
 
     def __init__(self, failed: Iterable[Any] | Mapping[Any, BaseException]) -> None:
-        errors = failed if isinstance(failed, Mapping) else dict.fromkeys(failed)
+        errors: Mapping[Any, BaseException | None] = (
+            failed if isinstance(failed, Mapping) else dict.fromkeys(failed)
+        )
         self.errors: dict[str, BaseException | None] = {
             getattr(change, "event_id", change): error for change, error in errors.items()
         }

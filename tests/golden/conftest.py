@@ -25,7 +25,7 @@ def golden() -> Golden:
 
     def check(name: str, text: str) -> None:
         path = HERE / name
-        if os.environ.get(WRITE_VARIABLE) == "1":  # noqa: TID251  # Tests are an edge.
+        if os.environ.get(WRITE_VARIABLE) == "1":  # Tests are an edge.
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8", newline="\n")
             return

@@ -36,7 +36,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Protocol
 
-from tablecast.limits import LAMBDA_INIT_SECONDS_MAX
 from tablecast.local.events import (
     EndReason,
     FunctionEnded,
@@ -135,7 +134,7 @@ class Surroundings:
     variables: Mapping[str, str]
     limiter: MemoryLimiter
     observe: Callable[[FunctionEvent], None]
-    init_seconds_max: float = LAMBDA_INIT_SECONDS_MAX
+    init_seconds_max: float
 
 
 class Environment:

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tablecast.errors import LocalRuntimeError, MissingExtraError
-from tablecast.limits import LAMBDA_PAYLOAD_BYTES_MAX
+from tablecast.limits import LAMBDA_INIT_SECONDS_MAX, LAMBDA_PAYLOAD_BYTES_MAX
 from tablecast.local.environment import Environment, Request, Surroundings
 from tablecast.local.events import EndReason, FunctionEvent, FunctionInitFailed
 from tablecast.local.invocation import (
@@ -69,6 +69,7 @@ class FunctionPool:
             of it they see nothing.
         limiter: Limits the memory of processes; the best way that works here when omitted.
         idle_seconds_max: How long a spare execution environment is kept.
+        init_seconds_max: How long the init phase may take.
         concurrency: Executions at a time that functions without reserved concurrency share.
     """
 
@@ -80,6 +81,7 @@ class FunctionPool:
         environment: Mapping[str, str],
         limiter: MemoryLimiter | None = None,
         idle_seconds_max: float = IDLE_SECONDS_MAX,
+        init_seconds_max: float = LAMBDA_INIT_SECONDS_MAX,
         concurrency: int = ACCOUNT_CONCURRENCY,
     ) -> None:
         self._observer = observer
@@ -87,6 +89,7 @@ class FunctionPool:
         self._variables = dict(environment)
         self._limiter = limiter
         self._idle_seconds_max = idle_seconds_max
+        self._init_seconds_max = init_seconds_max
         self._concurrency = concurrency
         self._surroundings: Surroundings | None = None
         self._functions: dict[str, _Function] = {}
@@ -244,7 +247,10 @@ class FunctionPool:
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True)
         self._surroundings = Surroundings(
-            self._variables, self._limiter or memory_limiter(), self.observe
+            variables=self._variables,
+            limiter=self._limiter or memory_limiter(),
+            observe=self.observe,
+            init_seconds_max=self._init_seconds_max,
         )
         return self._surroundings
 

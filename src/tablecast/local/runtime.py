@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from tablecast.aws.http import AsyncAwsClient, AwsCredentials
-from tablecast.errors import LocalRuntimeError
+from tablecast.errors import AwsError, LocalRuntimeError
 from tablecast.limits import MIB
 from tablecast.local.checkpoints import Checkpoints
 from tablecast.local.driver import (
@@ -101,6 +101,7 @@ class LocalRuntime:
         self._queues: dict[str, tuple[QueueMappingSpec, QueueDriver]] = {}
         self._failure: BaseException | None = None
         self._failed = asyncio.Event()
+        self._changing = asyncio.Lock()
         self._stack = AsyncExitStack()
 
     @property
@@ -157,23 +158,24 @@ class LocalRuntime:
                 of the old application stand.
             AwsError: The data services refuse something; likewise.
         """
-        self._provisioned = await provision(self._client, app)
-        self._app = app
-        for function in app.functions:
-            await self._pool.register(function)
-        await self._pool.reload(None)
-        # A mapping keeps its source and its function; with others it is another mapping.
-        streams = {(each.id, each.table, each.function) for each in app.stream_mappings}
-        for spec, stream_driver in tuple(self._streams.values()):
-            if (spec.id, spec.table, spec.function) not in streams:
-                del self._streams[spec.id]
-                await stream_driver.delete()
-        queues = {(each.id, each.queue, each.function) for each in app.queue_mappings}
-        for queue_spec, queue_driver in tuple(self._queues.values()):
-            if (queue_spec.id, queue_spec.queue, queue_spec.function) not in queues:
-                del self._queues[queue_spec.id]
-                await queue_driver.delete()
-        self._start_drivers()
+        async with self._changing:
+            provisioned = await provision(self._client, app)
+            for function in app.functions:
+                await self._pool.register(function)
+            await self._pool.reload(None)
+            self._app, self._provisioned = app, provisioned
+            # A mapping keeps its source and its function; with others it is another mapping.
+            streams = {(each.id, each.table, each.function) for each in app.stream_mappings}
+            for spec, stream_driver in tuple(self._streams.values()):
+                if (spec.id, spec.table, spec.function) not in streams:
+                    del self._streams[spec.id]
+                    await stream_driver.delete()
+            queues = {(each.id, each.queue, each.function) for each in app.queue_mappings}
+            for queue_spec, queue_driver in tuple(self._queues.values()):
+                if (queue_spec.id, queue_spec.queue, queue_spec.function) not in queues:
+                    del self._queues[queue_spec.id]
+                    await queue_driver.delete()
+            self._start_drivers()
 
     async def wait_idle(self, *, timeout_seconds: float) -> None:
         """
@@ -217,9 +219,12 @@ class LocalRuntime:
         for mapping_id, (_, stream_driver) in self._streams.items():
             if not stream_driver.idle:
                 return f"mapping {mapping_id!r} has records before it"
-        for spec, queue_driver in tuple(self._queues.values()):
-            if spec.enabled and (depth := await queue_driver.depth()):
-                return f"queue {spec.queue!r} holds {depth} messages"
+        try:
+            for spec, queue_driver in tuple(self._queues.values()):
+                if spec.enabled and (depth := await queue_driver.depth()):
+                    return f"queue {spec.queue!r} holds {depth} messages"
+        except AwsError as error:  # they may be starting anew
+            return f"the data services do not answer ({error.code})"
         return ""
 
     async def _start(self, stack: AsyncExitStack) -> None:
@@ -349,12 +354,13 @@ class LocalRuntime:
         try:
             while True:
                 await self._engine.ended()
-                await self._stop_drivers()
-                await self._engine.stop()
-                await self._engine.start()
-                self._provisioned = await provision(self._client, self._app)
-                self._observe(DataServicesRestarted())
-                self._start_drivers()
+                async with self._changing:
+                    await self._stop_drivers()
+                    await self._engine.stop()
+                    await self._engine.start()
+                    self._provisioned = await provision(self._client, self._app)
+                    self._observe(DataServicesRestarted())
+                    self._start_drivers()
         except Exception as error:  # noqa: BLE001 - whoever waits for the runtime gets it
             self._fail(error)
 
