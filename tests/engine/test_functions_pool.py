@@ -93,6 +93,11 @@ class World:
     def gate(self, name):
         return str(self.folder / name)
 
+    def groups(self):
+        """Return control groups of this process, where there are any."""
+        folder = getattr(memory_limiter(), "_folder", None)
+        return list(folder.glob(f"tablecast-{os.getpid()}-*")) if folder else []
+
     def told(self, kind):
         return [event for event in self.events if isinstance(event, kind)]
 
@@ -114,10 +119,22 @@ async def call(pool, name, event=None):
     return json.loads(invocation.payload)
 
 
-async def begun(*gates):
+async def soon(condition):
     async with asyncio.timeout(20):
-        while not all(Path(f"{gate}.begun").exists() for gate in gates):  # noqa: ASYNC240
+        while not condition():  # noqa: ASYNC110 - it is about other processes
             await asyncio.sleep(0.005)
+
+
+async def begun(*gates):
+    await soon(lambda: all(Path(f"{gate}.begun").exists() for gate in gates))
+
+
+def release(gate):
+    Path(gate).touch()
+
+
+def open_files():
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def alive(pid):
@@ -128,10 +145,8 @@ def alive(pid):
         return False
 
 
-async def gone(pids):
-    async with asyncio.timeout(10):
-        while any(alive(pid) for pid in pids):
-            await asyncio.sleep(0.01)
+def wait_gone(pids):
+    asyncio.run(soon(lambda: not any(alive(pid) for pid in pids)))
 
 
 def test_concurrent_invocations_run_in_processes_of_their_own(world):
@@ -144,7 +159,7 @@ def test_concurrent_invocations_run_in_processes_of_their_own(world):
             calls = [asyncio.create_task(call(pool, "waits", gate)) for gate in gates]
             await begun(*gates)
             for gate in gates:
-                Path(gate).touch()
+                release(gate)
             return await asyncio.gather(*calls)
 
     assert 4 == len({pid for _, pid in asyncio.run(main())})
@@ -159,9 +174,9 @@ def test_the_process_used_last_is_used_first(world):
             await pool.register(world.spec("waits"))
             calls = [asyncio.create_task(call(pool, "waits", gate)) for gate in gates]
             await begun(*gates)
-            Path(gates[0]).touch()
+            release(gates[0])
             await calls[0]
-            Path(gates[1]).touch()
+            release(gates[1])
             _, last = await calls[1]
             return last, [(await call(pool, "waits", gates[0]))[1] for _ in range(5)]
 
@@ -209,7 +224,7 @@ def test_spare_processes_are_ended_but_for_one(world):
             calls = [asyncio.create_task(call(pool, "waits", gate)) for gate in gates]
             await begun(*gates)
             for gate in gates:
-                Path(gate).touch()
+                release(gate)
             await asyncio.gather(*calls)
             await world.until(lambda: len(world.told(FunctionEnded)) == 2)
             await asyncio.sleep(0.5)
@@ -235,7 +250,7 @@ def test_reserved_concurrency_throttles(world):
             await begun(gate)
             throttled = await pool.invoke("waits", b"{}")
             stopped = await pool.invoke("pid", b"{}")
-            Path(gate).touch()
+            release(gate)
             await first
             return throttled, stopped, await call(pool, "waits", gate)
 
@@ -263,7 +278,7 @@ def test_the_account_throttles_what_is_not_reserved(world):
             await begun(gate)
             shared = await pool.invoke("pid", b"{}")
             reserved = await pool.invoke("reserved", b"{}")
-            Path(gate).touch()
+            release(gate)
             await first
             return shared, reserved
 
@@ -285,7 +300,7 @@ def test_a_caller_that_gives_up_leaves_the_invocation_running(world):
             first.cancel()
             await asyncio.wait([first])
             during = await pool.invoke("waits", b"{}")
-            Path(gate).touch()
+            release(gate)
             await world.until(lambda: world.told(InvocationFinished))
             return during.status, await call(pool, "waits", gate)
 
@@ -323,7 +338,7 @@ def test_a_reload_ends_old_code_without_ending_its_work(world):
             await pool.reload()
             new = await call(pool, "waits", gate)
             in_progress = not old.done()
-            Path(gate).touch()
+            release(gate)
             return new, in_progress, await old, await call(pool, "waits", gate)
 
     new, in_progress, (old, _), last = asyncio.run(main())
@@ -505,13 +520,8 @@ def test_closing_leaves_nothing(world):
     """No process, no open file, no folder, no control group; what runs is answered."""
     gate = world.gate("gate")
 
-    def groups():
-        limiter = memory_limiter()
-        folder = getattr(limiter, "_folder", None)
-        return list(folder.glob(f"tablecast-{os.getpid()}-*")) if folder else []
-
     async def main():
-        files = len(os.listdir("/proc/self/fd"))
+        files = open_files()
         pool = world.pool_of()
         await pool.register(world.spec("waits"))
         await pool.register(world.spec("pid"))
@@ -520,7 +530,7 @@ def test_closing_leaves_nothing(world):
         await begun(gate)
         await pool.aclose()
         late = await pool.invoke("pid", b"{}")
-        return await running, late, len(os.listdir("/proc/self/fd")) - files
+        return await running, late, open_files() - files
 
     running, late, files_more = asyncio.run(main())
     pids = {event.pid for event in world.told(FunctionStarted)}
@@ -530,7 +540,7 @@ def test_closing_leaves_nothing(world):
     assert ["closed"] * 2 == [event.reason for event in world.told(FunctionEnded)]
     assert 0 == files_more
     assert [] == list((world.folder / "state").iterdir())
-    assert [] == groups()
+    assert [] == world.groups()
 
 
 def test_what_a_function_started_ends_with_it(world):
@@ -543,9 +553,9 @@ def test_what_a_function_started_ends_with_it(world):
 
     near, away = asyncio.run(main())
     try:
-        asyncio.run(gone([near]))
+        wait_gone([near])
         if memory_limiter().kills:
-            asyncio.run(gone([away]))
+            wait_gone([away])
     finally:
         if alive(away):
             os.kill(away, signal.SIGKILL)
@@ -597,7 +607,7 @@ def test_no_process_outlives_its_parent(world, number):
             children = [int(pid) for pid in listed.split()]
             parent.send_signal(number)
             parent.wait(20)
-            asyncio.run(gone(children))
+            wait_gone(children)
         finally:
             parent.kill()
 

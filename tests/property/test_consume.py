@@ -234,7 +234,7 @@ randoms = st.integers(0, 2**32).map(Random)
 def test_an_item_meets_suffixes_and_never_a_gap(
     random: Random, batch: bool, fault_share: float, poison_share: float
 ) -> None:
-    """Each outcome of an item is the next one, or an earlier one again; the last one is the last."""
+    """Each outcome of an item is the next one, or an earlier one again; the last is last."""
     simulation = Simulation(
         random, order="item", batch=batch, fault_share=fault_share, poison_share=poison_share
     )
