@@ -82,7 +82,7 @@ def test_a_structured_log_line_is_shown_as_message_and_fields():
         "location": "handler:12",
         "message": "change failed",
         "timestamp": "2026-11-23",
-        "service": "tablecast",
+        "service": "orders",
         "sequence_number": "17",
         "exception": "Traceback:\n  boom",
     }

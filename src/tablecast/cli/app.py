@@ -233,7 +233,8 @@ def dev(
       aws dynamodb put-item --endpoint-url http://127.0.0.1:8000 --table-name orders \
         --item '{"customer_id": {"S": "c-1"}, "order_id": {"S": "o-1"}}'
 
-    The table lives as long as the command: it is for development.
+    The table lives as long as the command: it is for development. A failed change comes again after
+    one timeout of its function, where AWS waits for six.
     """
     from tablecast.cli.dev import DevOptions, run_dev
 

@@ -232,17 +232,21 @@ async def _demo(
 
 
 def demo_app(declared: Declared, settings: DemoSettings) -> AppSpec:
-    """Return the resources of the demo: those of its pipeline, with short retries and settings."""
+    """
+    Return the resources of the demo: those of its pipeline, with settings and early retries.
+
+    Early retries are for the queue without an order alone, whose consumer is the one that fails. A
+    message of a FIFO queue must not come again while it is being handled, however slow the machine.
+    """
     from tablecast.local.assemble import assemble
 
-    app = assemble(
-        declared.pipeline,
-        code_dir=declared.code_dir,
-        module_ref=declared.module_ref,
-        visibility_timeout_seconds=_VISIBILITY_SECONDS,
+    app = assemble(declared.pipeline, code_dir=declared.code_dir, module_ref=declared.module_ref)
+    queues = (
+        queue if queue.fifo else replace(queue, visibility_timeout_seconds=_VISIBILITY_SECONDS)
+        for queue in app.queues
     )
     functions = (
         replace(function, environment={**function.environment, **settings.to_environment()})
         for function in app.functions
     )
-    return replace(app, functions=tuple(functions))
+    return replace(app, functions=tuple(functions), queues=tuple(queues))

@@ -13,7 +13,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +22,7 @@ from tablecast.cli.exits import Stopped
 from tablecast.cli.extras import require_local
 from tablecast.cli.output import Output
 from tablecast.cli.running import run, until_first
-from tablecast.declare import Pipeline, Table
+from tablecast.declare import Pipeline, Table, queue_name
 from tablecast.errors import TablecastError
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ async def _dev(options: DevOptions, output: Output) -> None:
     declared = await _read(target)
     feed = DevFeed(declared.pipeline, output, verbose=options.verbose)
     async with LocalRuntime(
-        _app(declared), state_dir=options.data_dir, port=options.port, observer=feed.observe
+        dev_app(declared), state_dir=options.data_dir, port=options.port, observer=feed.observe
     ) as runtime:
         feed.follow(declared.pipeline, _stream(runtime, declared))
         output.say(*banner(declared.pipeline, runtime.endpoint_url))
@@ -103,10 +103,25 @@ async def _read(target: Target) -> Declared:
     return await read_declaration(target, environment=os.environ)  # noqa: TID251 - read here
 
 
-def _app(declared: Declared) -> AppSpec:
+def dev_app(declared: Declared) -> AppSpec:
+    """
+    Return the resources of a pipeline as they are deployed, but with earlier retries.
+
+    A failed change comes again after one timeout of its function, the least that keeps a message
+    from being handled twice at a time. On AWS it is six, which takes three minutes by default.
+    """
     from tablecast.local.assemble import assemble
 
-    return assemble(declared.pipeline, code_dir=declared.code_dir, module_ref=declared.module_ref)
+    pipeline = declared.pipeline
+    app = assemble(pipeline, code_dir=declared.code_dir, module_ref=declared.module_ref)
+    seconds = {queue_name(pipeline.name, each): each.timeout_seconds for each in pipeline.consumers}
+    queues = (
+        replace(queue, visibility_timeout_seconds=seconds[queue.name])
+        if queue.name in seconds
+        else queue
+        for queue in app.queues
+    )
+    return replace(app, queues=tuple(queues))
 
 
 def _stream(runtime: LocalRuntime, declared: Declared) -> TableStream:
@@ -130,7 +145,7 @@ async def _reload_on_save(
         begun_at = time.monotonic()
         try:
             declared = await _read(target)
-            await runtime.reload(_app(declared))
+            await runtime.reload(dev_app(declared))
         except TablecastError as error:
             output.say(f"tablecast: {error}", "  the last good version keeps running")
             output.event({"event": "reload-failed", "error": str(error), "files": names})

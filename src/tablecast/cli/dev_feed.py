@@ -43,7 +43,7 @@ _OUTCOMES: Final = {
     "ChangesDeadLettered": "dead-lettered",
 }
 _CHANGES_SHOWN_MAX: Final = 20
-_OUR_SERVICE: Final = "tablecast"
+_ITEMS_REMEMBERED_MAX: Final = 10_000
 _LOG_FIELDS_HIDDEN: Final = frozenset(
     {
         "cold_start",
@@ -59,8 +59,13 @@ _LOG_FIELDS_HIDDEN: Final = frozenset(
         "service",
         "stack_trace",
         "timestamp",
+        "traceback",
         "xray_trace_id",
     }
+)
+# What our own lines hold to be looked up by, which nobody reads off a terminal.
+_IDS_HIDDEN: Final = frozenset(
+    {"consumer", "event_id", "message_id", "relay_trace_id", "sequence_number"}
 )
 
 
@@ -81,6 +86,7 @@ class DevFeed:
         self._verbose = verbose
         self._measured: defaultdict[str, list[Measured]] = defaultdict(list)
         self._relayed = asyncio.Event()
+        self._items: dict[str, str] = {}  # eventID -> item ID, of the latest changes
 
     def follow(self, pipeline: Pipeline, stream: TableStream) -> None:
         """Show *pipeline* from now on, with the changes in the stream of its table."""
@@ -102,9 +108,12 @@ class DevFeed:
                 continue
             changes = [_change(record) for record in records]
             for change in changes:
+                self._items[change["event_id"]] = change["item_id"]
                 self._output.event({"event": "change", **change})
             if self._output.mode != "json":
                 self._output.say(*_change_lines(changes))
+            for event_id in list(self._items)[:-_ITEMS_REMEMBERED_MAX]:
+                del self._items[event_id]
 
     def observe(self, event: Any) -> None:
         """Take an event of the local runtime and show it."""
@@ -156,23 +165,22 @@ class DevFeed:
 
     def _text(self, line: str) -> str:
         """Return a log line for people: a structured one as message and fields."""
-        if not line.startswith("{"):
+        record = _structured(line)
+        if record is None or self._verbose:
             return line
-        try:
-            record = json.loads(line)
-        except ValueError:
-            return line
-        if not {"level", "message"} <= record.keys():
-            return line
-        if record["level"] == "INFO" and record.get("service") == _OUR_SERVICE:
-            return line if self._verbose else ""
+        hidden = _LOG_FIELDS_HIDDEN
+        if record.get("service") == self._pipeline.name:  # a line of ours
+            if record["level"] == "INFO":
+                return ""
+            if item := self._items.get(str(record.get("event_id"))):
+                record = {**record, "item": item}
+                hidden |= _IDS_HIDDEN
         fields = (
-            f"{name}={_short_json(value)}"
-            for name, value in record.items()
-            if name not in _LOG_FIELDS_HIDDEN
+            f"{name}={_short_json(value)}" for name, value in record.items() if name not in hidden
         )
         text = " ".join((f"{record['level']} {_plain(record['message'])}", *fields))
-        return f"{text}\n{record['exception']}" if record.get("exception") else text
+        details = record.get("exception") or record.get("traceback")
+        return f"{text}\n{details}" if details else text
 
     def _invocation_lines(self, event: InvocationFinished) -> Iterator[str]:
         name = self._short(event.function)
@@ -191,6 +199,18 @@ class DevFeed:
 
     def _short(self, function: str) -> str:
         return function.removeprefix(f"{self._pipeline.name}-")
+
+
+def _structured(line: str) -> Mapping[str, Any] | None:
+    """Return the fields of a structured log line; None for a line that is none."""
+    if not line.startswith("{"):
+        return None
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    is_structured = isinstance(record, dict) and {"level", "message"} <= record.keys()
+    return record if is_structured else None
 
 
 def _change(record: Record) -> dict[str, Any]:
