@@ -308,9 +308,15 @@ class MessageRun:
             self._blocked_items.add(item)
 
     def _set_aside(self, change: Change[Any], failure: Failure) -> None:
-        """Set a change aside; its item waits until that is recorded."""
+        """Set a change aside; its item waits until that is recorded, the next dead letter too."""
         self.troubled = True
-        self._aside.put(change.event_id, change.record, self._item_of(change), failure)
+        item = self._item_of(change)
+        if self._aside.holds(item):
+            self._flush()
+        if item in self._blocked_items:
+            self._hold(1)
+            return
+        self._aside.put(change.event_id, change.record, item, failure)
         if self._aside.is_full:
             self._flush()
 
