@@ -100,6 +100,17 @@ def test_output_over_the_limit_is_counted(log):
     assert ("again",) == log.output.end()
 
 
+@pytest.mark.parametrize("size", [1, 1_000, 1_023, 1_024, 1_025, 65_536])
+def test_the_count_does_not_depend_on_reads(log, size):
+    """However the output was read, the same is left out."""
+    whole = (b"x" * 1_023 + b"\n") * 300
+    log.output.begin("r-1")
+    for at in range(0, len(whole), size):
+        log.output.take_output(whole[at : at + size])
+
+    assert "45,056 bytes in 44 lines are left out" in log.output.end()[-1]
+
+
 def test_lambdas_own_lines_are_never_left_out(log):
     """END and REPORT come through, however much was printed."""
     log.output.begin("r-1")

@@ -20,6 +20,7 @@ from tablecast.errors import LocalRuntimeError, MissingExtraError, TablecastErro
 
 EXIT_FAILURE: Final = 1
 EXIT_MISUSE: Final = 2
+EXIT_INTERRUPTED: Final = 130
 
 DEBUG_FLAG: Final = "--debug"
 _CLI_MODULES: Final = ("rich", "typer", "watchfiles")
@@ -41,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output went away, as `head` does: nothing is left to say to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILURE
-    except Exception as error:  # noqa: BLE001 - the outermost edge: nothing may pass it
+    except (Exception, KeyboardInterrupt) as caught:  # noqa: BLE001 - the outermost edge
+        error = Stopped(signal.SIGINT) if isinstance(caught, KeyboardInterrupt) else caught
         if debug:
             traceback.print_exception(error)
         line, exit_code = explain(error)
@@ -87,6 +89,8 @@ def _run(arguments: list[str]) -> int:
         rule = " ".join(message().split()).rstrip(".")
         where = command.removeprefix("tablecast").strip()
         raise UsageError(where, rule, fix=f"run: {command} --help") from error
+    if exit_code == EXIT_INTERRUPTED:  # how typer says that Ctrl-C came outside of `running.run`
+        raise Stopped(signal.SIGINT)
     return exit_code if isinstance(exit_code, int) else 0
 
 

@@ -12,6 +12,8 @@ from tablecast.cli.exits import Stopped
 
 ResultT = TypeVar("ResultT")
 
+GRACE_SECONDS: Final = 15.0
+
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -20,7 +22,8 @@ def run(main: Callable[[], Coroutine[Any, Any, ResultT]]) -> ResultT:
     Run a coroutine in an event loop of its own and return what it returns.
 
     The first SIGINT, SIGTERM or SIGHUP cancels it, so that its `async with` blocks end what they
-    hold. The second one ends this process at once; the children see that and end too.
+    hold. The second one ends this process at once, as does an end that takes longer than
+    `GRACE_SECONDS`; the children see that and end too.
 
     Raises:
         Stopped: A signal came, and the coroutine has ended.
@@ -62,6 +65,7 @@ async def _until_signal(main: Callable[[], Coroutine[Any, Any, ResultT]]) -> Res
             os._exit(128 + number)
         received.append(number)
         task.cancel()
+        loop.call_later(GRACE_SECONDS, os._exit, 128 + number)
 
     for number in _SIGNALS:
         loop.add_signal_handler(number, stop, number)

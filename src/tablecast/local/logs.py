@@ -167,8 +167,9 @@ class FunctionOutput:
     def take_output(self, chunk: bytes) -> None:
         """Add what was read from standard output and standard error."""
         if self._room <= 0:
-            self._left_out_bytes += len(chunk)
+            self._left_out_bytes += len(self._unfinished) + len(chunk)
             self._left_out_lines += chunk.count(b"\n")
+            self._unfinished = b""
             return
         *lines, rest = (self._unfinished + chunk).split(b"\n")
         self._unfinished = b""
