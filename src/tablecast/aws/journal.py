@@ -1,9 +1,12 @@
 """
 A consumer's journal in files that outlive its process.
 
-`current` holds what is in progress; a process that finds one there when it starts knows that the
-last process of its execution environment ended abruptly, and files it under its messageId until the
-message is dealt with. Writing is one small write into a file that stays open.
+`current` holds what is in progress, on one line that every note writes over: one small write into
+a file that stays open, so a note costs microseconds. A process that finds something there when it
+starts knows that the last process of its execution environment ended abruptly; it files that under
+its messageId in `crashes` until the message is dealt with.
+
+A journal that cannot be written is done without: it makes crashes better understood, nothing else.
 """
 
 from __future__ import annotations
@@ -11,59 +14,83 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Final, TypeAlias
 
 from tablecast.ports import CrashMark
 
-_CLEAR = b" " * 256
+CRASHES_MAX: Final = 200
+"""Messages to remember; those that never come here again would gather otherwise."""
+
+_Marks: TypeAlias = dict[str, tuple[str, int]]
 
 
 class FileJournal:
     """
-    A `ports.Journal` below a folder.
+    A `ports.Journal` below a folder; one process at a time uses it.
 
     Args:
-        folder: Where the files live; made when missing. One process at a time uses it.
+        folder: Where the files live; made when missing.
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._crashes = folder / "crashes.json"
-        self._marks = self._read(self._crashes)
-        current = folder / "current.json"
-        left = self._read(current)
-        if left:
-            self._marks |= left
-            self._save()
-        self._file = os.open(current, os.O_CREAT | os.O_RDWR, 0o600)
-        self._write({})
+        self._crashes = folder / "crashes"
+        self._file: int | None = None
+        current = folder / "current"
+        self._marks = _read(self._crashes)
+        left = _read(current)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if left:
+                self._marks = dict([*(self._marks | left).items()][-CRASHES_MAX:])
+                self._save()
+            self._file = os.open(current, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except OSError:
+            return
+        self._write("")
 
     def begin(self, message_id: str, mark: CrashMark) -> None:
         """Note what the handler is about to get."""
-        self._write({message_id: [mark.event_id, mark.receive_count]})
+        self._write(json.dumps({message_id: (mark.event_id, mark.receive_count)}))
 
     def begun(self, message_id: str) -> CrashMark | None:
         """Return what was in progress when a process ended abruptly on this message."""
         mark = self._marks.get(message_id)
-        return None if mark is None else CrashMark(str(mark[0]), int(mark[1]))
+        return None if mark is None else CrashMark(*mark)
 
     def clear(self, message_id: str) -> None:
         """Forget the message."""
-        self._write({})
+        self._write("")
         if self._marks.pop(message_id, None) is not None:
-            self._save()
+            try:
+                self._save()
+            except OSError:
+                return
 
-    def _write(self, content: dict[str, list[str | int]]) -> None:
-        text = json.dumps(content).encode()
-        os.pwrite(self._file, text.ljust(len(_CLEAR)), 0)
+    def close(self) -> None:
+        """Let go of the files."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _write(self, text: str) -> None:
+        """Write over the line; what a longer one leaves behind it says nothing."""
+        if self._file is not None:
+            try:
+                os.pwrite(self._file, f"{text}\n".encode(), 0)
+            except OSError:
+                self.close()
 
     def _save(self) -> None:
-        self._crashes.write_text(json.dumps(self._marks), encoding="utf-8")
+        """Write the crashes; a process that ends half-way leaves the old ones."""
+        draft = self._crashes.with_suffix(".new")
+        draft.write_text(json.dumps(self._marks) + "\n", encoding="utf-8")
+        draft.replace(self._crashes)
 
-    @staticmethod
-    def _read(path: Path) -> dict[str, list[str | int]]:
-        """Return what *path* holds; a torn or missing file holds nothing."""
-        try:
-            found = json.loads(path.read_bytes())
-        except (OSError, ValueError):
-            return {}
-        return found if isinstance(found, dict) else {}
+
+def _read(path: Path) -> _Marks:
+    """Return what the first line of *path* says; a torn, foreign or missing one says nothing."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8").partition("\n")[0])
+        return {str(key): (str(mark[0]), int(mark[1])) for key, mark in found.items()}
+    except (OSError, ValueError, AttributeError, TypeError, LookupError):
+        return {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 from tablecast.errors import AwsError
 
@@ -13,8 +13,13 @@ _THROTTLED: Final = 429
 _THROTTLES: Final = frozenset(
     {
         "KmsThrottled",
+        "LimitExceededException",
         "RequestLimitExceeded",
         "RequestThrottled",
+        "RequestThrottledException",
+        "ServiceUnavailable",
+        "SlowDown",
+        "ThrottledException",
         "Throttling",
         "ThrottlingException",
         "TooManyRequestsException",
@@ -24,7 +29,9 @@ _THROTTLES: Final = frozenset(
 
 def refusal(operation: str, error: ClientError | BotoCoreError) -> AwsError:
     """
-    Return *error* as an `AwsError`; a call without an answer has status 0 and may be repeated.
+    Return *error* as an `AwsError`; the status is 0 when no answer came.
+
+    A lost connection is worth another try; a client that has no credentials or no region is not.
 
     Args:
         operation: Service and operation, `sqs.SendMessageBatch`.
@@ -32,7 +39,11 @@ def refusal(operation: str, error: ClientError | BotoCoreError) -> AwsError:
     """
     if not isinstance(error, ClientError):
         return AwsError(
-            operation, code=type(error).__name__, message=str(error), status=0, retryable=True
+            operation,
+            code=type(error).__name__,
+            message=str(error),
+            status=0,
+            retryable=isinstance(error, HTTPClientError),
         )
     said = error.response.get("Error", {})
     code = str(said.get("Code", "Unknown"))

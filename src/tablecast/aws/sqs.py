@@ -1,4 +1,4 @@
-"""Send messages with boto3, and find queues by name."""
+"""Send messages with botocore, and find queues by name."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tablecast.aws.refusal import refusal
-from tablecast.aws.session import client
+from tablecast.aws.session import READING, SENDING, client
 from tablecast.ports import FailedEntry, OutgoingMessage
 
 
 class SqsSendBatch:
     """
-    A `ports.SendBatch` on boto3.
+    A `ports.SendBatch` on botocore; threads may share it.
 
     Args:
-        sqs: A boto3 SQS client; one with our settings when omitted.
+        sqs: An SQS client that tries once; one with our settings when omitted.
     """
 
     def __init__(self, sqs: Any = None) -> None:
-        self._sqs = sqs or client("sqs")
+        self._sqs = sqs or client("sqs", SENDING)
 
     def __call__(self, queue_url: str, entries: Sequence[OutgoingMessage]) -> Sequence[FailedEntry]:
         """
@@ -40,22 +40,27 @@ class SqsSendBatch:
             FailedEntry(
                 failed["Id"], failed["Code"], failed.get("Message", ""), failed["SenderFault"]
             )
-            for failed in answer.get("Failed", ())
+            for failed in answer.get("Failed", ())  # Absent when there is none.
         ]
 
-    def queue_url(self, queue: str) -> str:
-        """
-        Return the URL of a queue that is named by its name or already by its URL.
 
-        Raises:
-            AwsError: There is no such queue, or it may not be asked for.
-        """
-        if "://" in queue:
-            return queue
-        try:
-            return str(self._sqs.get_queue_url(QueueName=queue)["QueueUrl"])
-        except (ClientError, BotoCoreError) as error:
-            raise refusal(f"sqs.GetQueueUrl({queue})", error) from error
+def find_queue_url(queue: str, *, sqs: Any = None) -> str:
+    """
+    Return the URL of a queue that is named by its name or already by its URL.
+
+    Args:
+        queue: Name or URL.
+        sqs: An SQS client; one with our settings when omitted.
+    Raises:
+        AwsError: There is no such queue, or it may not be asked for.
+    """
+    if "://" in queue:
+        return queue
+    sqs = sqs or client("sqs", READING)
+    try:
+        return str(sqs.get_queue_url(QueueName=queue)["QueueUrl"])
+    except (ClientError, BotoCoreError) as error:
+        raise refusal(f"sqs.GetQueueUrl({queue})", error) from error
 
 
 def _entry(message: OutgoingMessage) -> dict[str, Any]:

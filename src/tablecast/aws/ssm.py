@@ -1,4 +1,4 @@
-"""Read parameters below a path of SSM Parameter Store with boto3."""
+"""Read parameters below a path of SSM Parameter Store with botocore."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tablecast.aws.refusal import refusal
-from tablecast.aws.session import client
+from tablecast.aws.session import READING, client
 
 
 def load_parameters(path: str, *, ssm: Any = None) -> dict[str, str]:
@@ -16,14 +16,14 @@ def load_parameters(path: str, *, ssm: Any = None) -> dict[str, str]:
 
     Args:
         path: Absolute path without a slash at its end, `/tablecast/orders`.
-        ssm: A boto3 SSM client; one with our settings when omitted.
+        ssm: An SSM client; one with our settings when omitted.
     Raises:
         AwsError: The store refused, or no answer came.
     """
     prefix = f"{path}/"
     found: dict[str, str] = {}
     request: dict[str, Any] = {"Path": prefix, "Recursive": True, "WithDecryption": True}
-    ssm = ssm or client("ssm")
+    ssm = ssm or client("ssm", READING)
     while True:
         try:
             page = ssm.get_parameters_by_path(**request)
