@@ -52,6 +52,17 @@ def test_a_terminal_gets_a_bar_and_a_table(capsys):
         assert text in drawn
 
 
+def test_something_out_of_the_ordinary_is_told_at_once(capsys):
+    """A function that cannot start is told whatever the display; no bracket in it is markup."""
+    stdout = io.StringIO()
+    PlainDisplay(Output("plain", stdout=stdout, stderr=io.StringIO())).note("function [x] failed")
+    with LiveDisplay() as display:
+        display.note("function [x] failed")
+
+    assert "  function [x] failed\n" == stdout.getvalue()
+    assert "function [x] failed" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("mode", "kind"), [("terminal", LiveDisplay), ("plain", PlainDisplay), ("json", PlainDisplay)]
 )

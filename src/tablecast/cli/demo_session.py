@@ -29,13 +29,14 @@ from tablecast.cli.items import KeySchema
 from tablecast.cli.metrics import RelayMeter
 from tablecast.cli.table_stream import TableStream
 from tablecast.declare import Pipeline, dead_letter_queue_name
+from tablecast.errors import LocalRuntimeError
+from tablecast.local.events import FunctionInitFailed, InvocationFinished
 from tablecast.local.runtime import LocalRuntime
 
 _SEARCH: Final = "search-index"
 _WATCH_EVERY_SECONDS: Final = 0.25
-_CAUGHT_UP_SECONDS_MAX: Final = 60.0
-_IDLE_SECONDS_BASE: Final = 120.0
-_IDLE_SECONDS_PER_CHANGE: Final = 0.02
+_STANDSTILL_SECONDS_MAX: Final = 30.0  # more than any retry of the demo takes
+_NOTES_MAX: Final = 5
 
 
 class DemoSession:
@@ -64,11 +65,24 @@ class DemoSession:
         self._ledger = LedgerReader(
             settings.data_dir / "ledger", [consumer.name for consumer in pipeline.consumers]
         )
+        self._notes: set[str] = set()
         self._index = SearchIndex(settings.data_dir / "search.sqlite")
 
     def observe(self, event: Any) -> None:
         """Take an event of the local runtime."""
         self._meter.observe(event)
+        match event:
+            case FunctionInitFailed():
+                self._note(event.text)
+            case InvocationFinished(function=name, error_type=str() as error):
+                message = " ".join(f"{event.error_message}".split())
+                self._note(f"function {name!r} failed: {error}: {message}")
+
+    def _note(self, text: str) -> None:
+        """Show a failure that concerns no single change, once, and not the whole lot of them."""
+        if text not in self._notes and len(self._notes) < _NOTES_MAX:
+            self._notes.add(text)
+            self._display.note(text)
 
     async def write(self, runtime: LocalRuntime, plan: Plan, schema: KeySchema) -> Writer:
         """
@@ -96,9 +110,7 @@ class DemoSession:
                 self._display.step("writing live: 50 changes a second, one by one")
                 await writer.live(plan.live)
             self._display.step("waiting for retries to end")
-            await runtime.wait_idle(
-                timeout_seconds=_IDLE_SECONDS_BASE + writer.changes * _IDLE_SECONDS_PER_CHANGE
-            )
+            await self._until_idle(runtime)
         return writer
 
     async def report(
@@ -178,12 +190,39 @@ class DemoSession:
         )
 
     async def _caught_up(self, writer: Writer) -> None:
-        """Return when the search index, which gets every change, has them all, or after a while."""
+        """Return when the search index, which gets every change, has them all, or stands still."""
         self._display.step("waiting for the search index to catch up")
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_CAUGHT_UP_SECONDS_MAX):
-                while len(self._ledger.read()[_SEARCH].handled_at) < writer.changes:  # noqa: ASYNC110
-                    await asyncio.sleep(_WATCH_EVERY_SECONDS)  # the ledger is files: it has no bell
+        waited_seconds, before = 0.0, -1
+        while (handled := len(self._ledger.read()[_SEARCH].handled_at)) < writer.changes:
+            waited_seconds = 0.0 if handled != before else waited_seconds + _WATCH_EVERY_SECONDS
+            before = handled
+            if waited_seconds > _STANDSTILL_SECONDS_MAX:
+                return
+            await asyncio.sleep(_WATCH_EVERY_SECONDS)
+
+    async def _until_idle(self, runtime: LocalRuntime) -> None:
+        """
+        Return when the runtime is idle.
+
+        Raises:
+            LocalRuntimeError: It is not, and nothing moves any more; or it cannot go on.
+        """
+        while True:
+            before = self._moved()
+            try:
+                await runtime.wait_idle(timeout_seconds=_STANDSTILL_SECONDS_MAX)
+            except LocalRuntimeError:
+                if self._moved() == before:
+                    raise
+            else:
+                return
+
+    def _moved(self) -> int:
+        """Return a number that rises with everything that consumers do."""
+        return sum(
+            len(entry.handled_at) + entry.failed.total() + entry.repeats
+            for entry in self._ledger.read().values()
+        )
 
 
 def _texts(images: Mapping[str, Image]) -> dict[str, str]:

@@ -40,6 +40,10 @@ class Display(Protocol):
         """Tell what begins now."""
         ...
 
+    def note(self, text: str) -> None:
+        """Tell of something out of the ordinary."""
+        ...
+
     def expect(self, writes: int) -> None:
         """Tell how many writes there will be."""
         ...
@@ -91,6 +95,10 @@ class PlainDisplay:
         """Write the step."""
         self._output.say(text)
         self._said_at = self._clock()
+
+    def note(self, text: str) -> None:
+        """Write the note."""
+        self._output.say(f"  {text}")
 
     def expect(self, writes: int) -> None:
         """Remember the total."""
@@ -144,6 +152,10 @@ class LiveDisplay:
     def step(self, text: str) -> None:
         """Add the step to the list above the bar."""
         self._steps.append(text)
+
+    def note(self, text: str) -> None:
+        """Leave the note above everything else."""
+        self._live.console.print(text, style="yellow", markup=False, highlight=False)
 
     def expect(self, writes: int) -> None:
         """Give the bar its length."""
