@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NoConnectionError
 
 from tablecast.errors import AwsError
 
@@ -43,7 +44,7 @@ def refusal(operation: str, error: ClientError | BotoCoreError) -> AwsError:
             code=type(error).__name__,
             message=str(error),
             status=0,
-            retryable=isinstance(error, HTTPClientError),
+            retryable=isinstance(error, (HTTPClientError, NoConnectionError)),
         )
     said = error.response.get("Error", {})
     code = str(said.get("Code", "Unknown"))

@@ -1,81 +1,70 @@
-"""Lambda entry point of a consumer: it translates, `tablecast.consume` decides."""
+"""Lambda entry point of a consumer: it puts the parts together, `tablecast.consume` decides."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from tablecast.aws.clock import SystemClock
 from tablecast.aws.journal import FileJournal
-from tablecast.aws.sqs import SqsSendBatch
-from tablecast.aws.ssm import load_parameters
-from tablecast.consume import Consumption, DeadLetters
-from tablecast.declare import Pipeline
-from tablecast.errors import LoadError
-from tablecast.handlers.settings import Settings, trace_header
-from tablecast.handlers.telemetry import StructuredLog, emit, traced
-from tablecast.loading import load_object
+from tablecast.consume import DeadLetters
+from tablecast.handlers.consuming import ConsumerFunction, dead_letter_queue_finder
+from tablecast.handlers.settings import ConsumerFunctionSettings
+from tablecast.handlers.telemetry import Handler, StructuredLog, traced
 from tablecast.outcome import PartialBatchResponse
-from tablecast.ports import PatientSender
+from tablecast.ports import FailedEntry, OutgoingMessage, PatientSender, SendBatch
 
-SETTINGS = Settings.read(consumer=True)
-CLOCK = SystemClock()
-LOG = StructuredLog(pipeline=SETTINGS.pipeline, consumer=SETTINGS.consumer)
-PIPELINE: Pipeline = load_object(SETTINGS.module, where="environment variable TABLECAST_MODULE")
-if not isinstance(PIPELINE, Pipeline):
-    raise LoadError(
-        "environment variable TABLECAST_MODULE",
-        "must name a Pipeline",
-        got=SETTINGS.module,
-        fix="write for example pipeline:orders",
-    )
+# botocore is imported when a first change is set aside, which for most processes is never.
 
 
 @cache
-def consumption() -> Consumption:
-    """Return what runs the function in this process, made on the first call."""
-    send = SqsSendBatch()
-    return Consumption(
-        PIPELINE.consumer_named(SETTINGS.consumer),
-        PIPELINE.function(SETTINGS.consumer),
-        model=PIPELINE.model(SETTINGS.consumer),
-        dead_letters=DeadLetters(
-            lambda: send.queue_url(_dead_letter_queue()),
-            PatientSender(send, clock=CLOCK, uniform=random.uniform),
-        ),
-        clock=CLOCK,
-        journal=FileJournal(SETTINGS.journal_dir),
-        log=LOG,
-    )
+def _sqs() -> SendBatch:
+    from tablecast.aws.sqs import SqsSendBatch  # noqa: PLC0415 - see above
+
+    return SqsSendBatch()
 
 
-def _dead_letter_queue() -> str:
-    path = f"{SETTINGS.parameter_path}/consumers/{SETTINGS.consumer}"
-    return load_parameters(path)["dead-letter-queue"]
+def _send(queue_url: str, entries: Sequence[OutgoingMessage]) -> Sequence[FailedEntry]:
+    return _sqs()(queue_url, entries)
 
 
-def handler(event: dict[str, Any], context: Any) -> PartialBatchResponse:
+def _parameters(path: str) -> Mapping[str, str]:
+    from tablecast.aws.ssm import load_parameters  # noqa: PLC0415 - see above
+
+    return load_parameters(path)
+
+
+def _queue_url(queue: str) -> str:
+    from tablecast.aws.sqs import find_queue_url  # noqa: PLC0415 - see above
+
+    return find_queue_url(queue)
+
+
+SETTINGS = ConsumerFunctionSettings.read()
+CLOCK = SystemClock()
+LOG = StructuredLog(f"{SETTINGS.pipeline}-{SETTINGS.consumer}")
+FUNCTION = ConsumerFunction(
+    SETTINGS,
+    dead_letters=DeadLetters(
+        dead_letter_queue_finder(SETTINGS, parameters=_parameters, queue_url=_queue_url),
+        PatientSender(_send, clock=CLOCK, uniform=random.uniform),
+    ),
+    clock=CLOCK,
+    journal=FileJournal(SETTINGS.journal_dir),
+    log=LOG,
+)
+
+
+def _handle(event: dict[str, Any], context: Any) -> PartialBatchResponse:
     """Handle one batch of messages."""
-    LOG.correlate(request_id=context.aws_request_id, trace=trace_header())
-    result = consumption().consume(
-        event["Records"],
-        deadline_at=CLOCK.now() + context.get_remaining_time_in_millis() / 1000,
+    LOG.correlate(context.aws_request_id)
+    return FUNCTION.handle(
+        event, deadline_at=CLOCK.now() + context.get_remaining_time_in_millis() / 1000
     )
-    emit(
-        SETTINGS.pipeline,
-        SETTINGS.consumer,
-        {
-            "ChangesHandled": result.handled,
-            "ChangesFailed": result.failed,
-            "ChangesDeadLettered": result.dead_lettered,
-            "ChangesHeld": result.held + result.not_started,
-            "ChangesSkipped": result.skipped,
-            "Messages": result.messages,
-        },
-    )
-    return result.response()
 
 
-if SETTINGS.tracing:
-    handler = traced(handler, service=SETTINGS.pipeline)  # type: ignore[assignment]
+handler: Handler = (
+    traced(_handle, service=SETTINGS.pipeline, log=LOG) if SETTINGS.tracing else _handle
+)

@@ -1,4 +1,17 @@
-"""The environment of a function, read once."""
+"""
+The environment of a function, read once.
+
+| variable | relay | consumer | meaning |
+| --- | --- | --- | --- |
+| `TABLECAST_PIPELINE` | needed | needed | name of the pipeline |
+| `TABLECAST_PARAMETER_PATH` | optional | optional | where its parameters are; `/tablecast/<name>` |
+| `TABLECAST_CONSUMER` | | needed | name of the consumer |
+| `TABLECAST_MODULE` | | needed | the pipeline object, as `module:name` |
+| `TABLECAST_JOURNAL_DIR` | | optional | folder of the journal; `/tmp/tablecast` |
+| `TABLECAST_TRACING` | optional | optional | `true`: run under Powertools Tracer |
+| `POWERTOOLS_TRACE_ENABLED` | optional | optional | the same |
+| `POWERTOOLS_LOG_LEVEL`, ... | optional | optional | Powertools' own |
+"""
 
 from __future__ import annotations
 
@@ -9,59 +22,103 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tablecast.declare import parameter_path
 from tablecast.errors import UsageError
 
-TRUE_WORDS: Final = ("1", "true", "yes")
+TRUE_WORDS: Final = ("1", "on", "true", "yes")
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class RelayFunctionSettings:
     """
-    What a function is told by its environment.
+    What the relay is told by its environment.
 
     Args:
-        pipeline: Name of the pipeline (`TABLECAST_PIPELINE`).
-        parameter_path: Where its parameters are (`TABLECAST_PARAMETER_PATH`).
-        consumer: Name of the consumer (`TABLECAST_CONSUMER`); empty in the relay.
-        module: Where the pipeline object is, as `module:name` (`TABLECAST_MODULE`).
-        journal_dir: Folder of the journal (`TABLECAST_JOURNAL_DIR`).
-        tracing: Whether Powertools Tracer runs (`TABLECAST_TRACING`).
+        pipeline: Name of the pipeline.
+        parameter_path: Where its parameters are.
+        tracing: Whether Powertools Tracer runs.
     """
 
     pipeline: str
     parameter_path: str
-    consumer: str = ""
-    module: str = ""
-    journal_dir: Path = Path(tempfile.gettempdir(), "tablecast")
     tracing: bool = False
 
     @classmethod
-    def read(cls, environment: Mapping[str, str] | None = None, *, consumer: bool) -> Settings:
+    def read(cls, environment: Mapping[str, str] | None = None) -> RelayFunctionSettings:
         """
         Return the settings of *environment*, the process's own when omitted.
 
-        Args:
-            environment: Variables by name.
-            consumer: Whether this is a consumer function, which needs more of them.
         Raises:
             UsageError: A variable that is needed is missing.
         """
-        given = os.environ if environment is None else environment  # noqa: TID251 - the one place
+        given = _environment(environment)
         pipeline = _needed(given, "TABLECAST_PIPELINE")
-        default = Path(tempfile.gettempdir(), "tablecast")
         return cls(
             pipeline=pipeline,
-            parameter_path=given.get("TABLECAST_PARAMETER_PATH") or f"/tablecast/{pipeline}",
-            consumer=_needed(given, "TABLECAST_CONSUMER") if consumer else "",
-            module=_needed(given, "TABLECAST_MODULE") if consumer else "",
-            journal_dir=Path(given.get("TABLECAST_JOURNAL_DIR") or default),
-            tracing=given.get("TABLECAST_TRACING", "").lower() in TRUE_WORDS,
+            parameter_path=_parameter_path(given, pipeline),
+            tracing=_tracing(given),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerFunctionSettings:
+    """
+    What a consumer function is told by its environment.
+
+    Args:
+        pipeline: Name of the pipeline.
+        parameter_path: Where its parameters are.
+        consumer: Name of the consumer.
+        module: Where the pipeline object is, as `module:name`.
+        journal_dir: Folder of the journal.
+        tracing: Whether Powertools Tracer runs.
+    """
+
+    pipeline: str
+    parameter_path: str
+    consumer: str
+    module: str
+    journal_dir: Path
+    tracing: bool = False
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str] | None = None) -> ConsumerFunctionSettings:
+        """
+        Return the settings of *environment*, the process's own when omitted.
+
+        Raises:
+            UsageError: A variable that is needed is missing.
+        """
+        given = _environment(environment)
+        pipeline = _needed(given, "TABLECAST_PIPELINE")
+        consumer = _needed(given, "TABLECAST_CONSUMER")
+        folder = given.get("TABLECAST_JOURNAL_DIR") or Path(tempfile.gettempdir(), "tablecast")
+        return cls(
+            pipeline=pipeline,
+            parameter_path=_parameter_path(given, pipeline),
+            consumer=consumer,
+            module=_needed(given, "TABLECAST_MODULE"),
+            journal_dir=Path(folder, f"{pipeline}-{consumer}"),
+            tracing=_tracing(given),
         )
 
 
 def trace_header() -> str | None:
     """Return the X-Ray trace header of this invocation, which Lambda sets anew each time."""
     return os.environ.get("_X_AMZN_TRACE_ID") or None  # noqa: TID251 - changes with the invocation
+
+
+def _environment(given: Mapping[str, str] | None) -> Mapping[str, str]:
+    return os.environ if given is None else given  # noqa: TID251 - the one place that reads it
+
+
+def _parameter_path(given: Mapping[str, str], pipeline: str) -> str:
+    return (given.get("TABLECAST_PARAMETER_PATH") or parameter_path(pipeline)).rstrip("/")
+
+
+def _tracing(given: Mapping[str, str]) -> bool:
+    names = ("TABLECAST_TRACING", "POWERTOOLS_TRACE_ENABLED")
+    return any(given.get(name, "").lower() in TRUE_WORDS for name in names)
 
 
 def _needed(given: Mapping[str, str], name: str) -> str:

@@ -87,7 +87,9 @@ class Relay:
         ]
         for delivery in deliveries:
             delivery.take(rows)
-        self._run_all([partial(delivery.run, until) for delivery in deliveries])
+        self._run_all(
+            [partial(delivery.run, until) for delivery in deliveries if delivery.counts.matched]
+        )
         for delivery in deliveries:
             self._tell(delivery)
         failed = {number for delivery in deliveries for number in delivery.failed}

@@ -1,0 +1,107 @@
+"""A journal that outlives the process which wrote it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tablecast.aws.journal import CRASHES_MAX, FileJournal
+from tablecast.ports import CrashMark
+
+MARK = CrashMark("event-1", 3)
+
+
+def test_the_next_process_finds_what_was_in_progress(tmp_path: Path) -> None:
+    """A process that ends between begin and clear leaves its mark."""
+    ended = FileJournal(tmp_path / "j")
+    ended.begin("a-long-message-id", CrashMark("a-long-event-id", 12))
+    ended.begin("m", MARK)
+    ended.close()
+
+    started = FileJournal(tmp_path / "j")
+
+    assert started.begun("m") == MARK
+    assert started.begun("a-long-message-id") is None
+    started.close()
+
+
+def test_an_orderly_end_leaves_nothing(tmp_path: Path) -> None:
+    """A message that was cleared is not held against the next process."""
+    ended = FileJournal(tmp_path)
+    ended.begin("m", MARK)
+    ended.clear("m")
+    ended.close()
+
+    started = FileJournal(tmp_path)
+
+    assert started.begun("m") is None
+    started.close()
+
+
+def test_a_crash_is_remembered_over_other_crashes_until_it_is_cleared(tmp_path: Path) -> None:
+    """The message may come again much later, after other messages ended other processes."""
+    for message_id in ("1", "2"):
+        ended = FileJournal(tmp_path)
+        ended.begin(message_id, MARK)
+        ended.close()
+    started = FileJournal(tmp_path)
+
+    assert [MARK, MARK] == [started.begun("1"), started.begun("2")]
+    started.clear("1")
+    started.close()
+    later = FileJournal(tmp_path)
+    assert [None, MARK] == [later.begun("1"), later.begun("2")]
+    later.close()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"m": 1}', '{"m": []}', "\x00\x01"])
+def test_a_torn_journal_says_nothing(tmp_path: Path, content: str) -> None:
+    """A file that a crash, or somebody else, left in disorder is started anew."""
+    (tmp_path / "current").write_text(content, encoding="utf-8")
+    (tmp_path / "crashes").write_text(content, encoding="utf-8")
+
+    journal = FileJournal(tmp_path)
+
+    assert journal.begun("m") is None
+    journal.begin("m", MARK)
+    journal.close()
+    again = FileJournal(tmp_path)
+    assert again.begun("m") == MARK
+    again.close()
+
+
+def test_a_journal_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
+    """A full or read-only disk makes crashes less well understood, and nothing worse."""
+    (tmp_path / "file").write_text("", encoding="utf-8")
+
+    journal = FileJournal(tmp_path / "file" / "folder")
+    journal.begin("m", MARK)
+    journal.clear("m")
+
+    assert journal.begun("m") is None
+    journal.close()
+
+
+def test_a_disk_that_fills_up_is_survived(tmp_path: Path) -> None:
+    """A note that fails ends the notes, not the handling."""
+    journal = FileJournal(tmp_path)
+    journal.close()
+    journal._file = os.open("/dev/full", os.O_RDWR)
+    journal.begin("m", MARK)
+
+    assert journal._file is None
+
+
+def test_old_crashes_are_forgotten(tmp_path: Path) -> None:
+    """Messages that never come here again do not gather for ever."""
+    for number in range(CRASHES_MAX + 2):
+        (tmp_path / "current").write_text(f'{{"{number}": ["e", 1]}}\n', encoding="utf-8")
+        FileJournal(tmp_path).close()
+
+    journal = FileJournal(tmp_path)
+
+    assert journal.begun("1") is None
+    assert journal.begun("2") == CrashMark("e", 1)
+    journal.close()
