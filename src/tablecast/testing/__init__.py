@@ -18,12 +18,15 @@ from tablecast.testing.records import (
     sqs_record,
     stream_event,
 )
+from tablecast.testing.running import ConsumerRun, run_consumer
 from tablecast.testing.sending import EntryFault, FakeSendBatch, RequestFault
 from tablecast.testing.streams import FakeStream
 from tablecast.testing.tables import FakeTable
-from tablecast.testing.world import World
+from tablecast.testing.world import DeadLetter, World
 
 __all__ = [
+    "ConsumerRun",
+    "DeadLetter",
     "EntryFault",
     "FakeClock",
     "FakeJournal",
@@ -38,6 +41,7 @@ __all__ = [
     "insert",
     "modify",
     "remove",
+    "run_consumer",
     "sqs_event",
     "sqs_record",
     "stream_event",
