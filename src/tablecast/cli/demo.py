@@ -41,7 +41,7 @@ OWN_STATUS: Final = "_tablecast_status"
 
 _MODULE: Final = "tablecast.cli.demo_app.pipeline:pipeline"
 # Six function timeouts on AWS; here a failed attempt should not make anyone wait for minutes.
-_VISIBILITY_SECONDS: Final = 4
+_VISIBILITY_SECONDS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)

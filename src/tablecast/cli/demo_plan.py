@@ -21,12 +21,13 @@ Operation = Literal["BatchWriteItem", "DeleteItem", "PutItem", "TransactWriteIte
 
 LIVE_CHANGES_PER_SECOND: Final = 50
 
-_CHANGED_SHARE: Final = 0.16
+_CHANGED_SHARE: Final = 0.12
 _CHANGED_BACK_SHARE: Final = 0.25  # of the changed ones
 _UNCHANGED_SHARE: Final = 0.01
 _DELETED_SHARE: Final = 0.05
 _TRANSACTION_ACTIONS: Final = 25
-_COMES_BACK_EVERY: Final = 10  # of the live changes
+_COMES_BACK_EVERY: Final = 10  # of the live changes ...
+_COMES_BACK_SHARE: Final = 0.6  # ... up to here: what comes back may fail, and retries take time
 
 T = TypeVar("T")
 
@@ -147,7 +148,7 @@ def _live(
     gone = list(deleted)
     living = sorted(keys.keys() - set(gone))
     for number in range(count):
-        if gone and number % _COMES_BACK_EVERY == 0:
+        if gone and number % _COMES_BACK_EVERY == 0 and number < count * _COMES_BACK_SHARE:
             yield Request("PutItem", (Put(loaded[gone.pop()]),))
             continue
         name = chooser.choice(living)
@@ -190,13 +191,13 @@ def _changes(
     status: str,
     to: str,
 ) -> list[Request]:
-    """Return changes of a status: a third each by update, by put and in transactions."""
+    """Return changes of a status: half of them in transactions, the others by update and put."""
     held.update(dict.fromkeys(names, to))
     single = [
         _change(number, keys[name], loaded[name], status=status, to=to)
-        for number, name in enumerate(name for at, name in enumerate(names) if at % 3)
+        for number, name in enumerate(names[1::2])
     ]
-    in_transactions: list[Action] = [SetStatus(keys[name], to) for name in names[::3]]
+    in_transactions: list[Action] = [SetStatus(keys[name], to) for name in names[::2]]
     transactions = [
         Request("TransactWriteItems", part)
         for part in _parts(in_transactions, _TRANSACTION_ACTIONS)
@@ -212,9 +213,9 @@ def _change(number: int, key: Image, item: Image, *, status: str, to: str) -> Re
 
 
 def _deletions(keys: Sequence[Image]) -> list[Request]:
-    """Return deletions: half of them one by one, half in batches."""
-    single = [Request("DeleteItem", (Remove(key),)) for key in keys[0::2]]
-    batched: list[Action] = [Remove(key) for key in keys[1::2]]
+    """Return deletions: one in four by itself, the others in batches."""
+    single = [Request("DeleteItem", (Remove(key),)) for key in keys[::4]]
+    batched: list[Action] = [Remove(key) for at, key in enumerate(keys) if at % 4]
     return [
         *single,
         *(Request("BatchWriteItem", part) for part in _parts(batched, BATCH_WRITE_ITEMS_MAX)),
