@@ -56,7 +56,9 @@ def test_a_crash_is_remembered_over_other_crashes_until_it_is_cleared(tmp_path: 
     later.close()
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"m": 1}', '{"m": []}', "\x00\x01"])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"m": 1}', '{"m": []}', "\x00\x01", "x\ty\tz\n"]
+)
 def test_a_torn_journal_says_nothing(tmp_path: Path, content: str) -> None:
     """A file that a crash, or somebody else, left in disorder is started anew."""
     (tmp_path / "current").write_text(content, encoding="utf-8")
@@ -97,7 +99,7 @@ def test_a_disk_that_fills_up_is_survived(tmp_path: Path) -> None:
 def test_old_crashes_are_forgotten(tmp_path: Path) -> None:
     """Messages that never come here again do not gather for ever."""
     for number in range(CRASHES_MAX + 2):
-        (tmp_path / "current").write_text(f'{{"{number}": ["e", 1]}}\n', encoding="utf-8")
+        (tmp_path / "current").write_text(f"1\t{number}\te\n", encoding="utf-8")
         FileJournal(tmp_path).close()
 
     journal = FileJournal(tmp_path)

@@ -37,7 +37,7 @@ class FileJournal:
         self._file: int | None = None
         current = folder / "current"
         self._marks = _read(self._crashes)
-        left = _read(current)
+        left = _read_current(current)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if left:
@@ -50,7 +50,8 @@ class FileJournal:
 
     def begin(self, message_id: str, mark: CrashMark) -> None:
         """Note what the handler is about to get."""
-        self._write(json.dumps({message_id: (mark.event_id, mark.receive_count)}))
+        # No JSON: this is written before each change, and read by our own kind only.
+        self._write(f"{mark.receive_count}\t{message_id}\t{mark.event_id}")
 
     def begun(self, message_id: str) -> CrashMark | None:
         """Return what was in progress when a process ended abruptly on this message."""
@@ -83,14 +84,27 @@ class FileJournal:
     def _save(self) -> None:
         """Write the crashes; a process that ends half-way leaves the old ones."""
         draft = self._crashes.with_suffix(".new")
-        draft.write_text(json.dumps(self._marks) + "\n", encoding="utf-8")
+        draft.write_text(json.dumps(self._marks), encoding="utf-8")
         draft.replace(self._crashes)
 
 
-def _read(path: Path) -> _Marks:
-    """Return what the first line of *path* says; a torn, foreign or missing one says nothing."""
+def _read_current(path: Path) -> _Marks:
+    """Return what was in progress; a torn, foreign or missing line says nothing."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8").partition("\n")[0])
+        line, end, _ = path.read_text(encoding="utf-8").partition("\n")
+    except (OSError, ValueError):
+        return {}
+    parts = line.split("\t")
+    if not end or len(parts) != len(("receive count", "messageId", "eventID")):
+        return {}
+    count, message_id, event_id = parts
+    return {message_id: (event_id, int(count))} if count.isascii() and count.isdigit() else {}
+
+
+def _read(path: Path) -> _Marks:
+    """Return the crashes of before; a torn, foreign or missing file says nothing."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
         return {str(key): (str(mark[0]), int(mark[1])) for key, mark in found.items()}
     except (OSError, ValueError, AttributeError, TypeError, LookupError):
         return {}
