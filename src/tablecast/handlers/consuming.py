@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
-from tablecast.consume import Consumption, DeadLetters
+from tablecast.consume import ConsumeResult, Consumption, DeadLetters
 from tablecast.declare import Pipeline
 from tablecast.errors import LoadError, UsageError
 from tablecast.handlers.settings import ConsumerFunctionSettings
@@ -14,7 +14,19 @@ from tablecast.loading import load_object
 from tablecast.outcome import PartialBatchResponse
 from tablecast.ports import Clock, Journal, Log
 
-_MODULE: str = "environment variable TABLECAST_MODULE"
+_MODULE: Final = "environment variable TABLECAST_MODULE"
+
+
+def consumer_metrics(result: ConsumeResult) -> dict[str, int]:
+    """Return the account of a batch by the names of its metrics."""
+    return {
+        "ChangesHandled": result.handled,
+        "ChangesFailed": result.failed,
+        "ChangesDeadLettered": result.dead_lettered,
+        "ChangesHeld": result.held + result.not_started,
+        "ChangesSkipped": result.skipped,
+        "Messages": result.messages,
+    }
 
 
 class ConsumerFunction:
@@ -80,18 +92,7 @@ class ConsumerFunction:
                 fix="invoke the consumer through its event source mapping",
             )
         result = self._consumption.consume(messages, deadline_at=deadline_at)
-        emit(
-            self._settings.pipeline,
-            self._settings.consumer,
-            {
-                "ChangesHandled": result.handled,
-                "ChangesFailed": result.failed,
-                "ChangesDeadLettered": result.dead_lettered,
-                "ChangesHeld": result.held + result.not_started,
-                "ChangesSkipped": result.skipped,
-                "Messages": result.messages,
-            },
-        )
+        emit(self._settings.pipeline, self._settings.consumer, consumer_metrics(result))
         return result.response()
 
 

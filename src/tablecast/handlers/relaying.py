@@ -11,7 +11,7 @@ from tablecast.handlers.settings import RelayFunctionSettings
 from tablecast.handlers.telemetry import emit
 from tablecast.outcome import PartialBatchResponse
 from tablecast.ports import Clock, Log
-from tablecast.relay import Relay, RelayResult, Target
+from tablecast.relay import ConsumerCounts, Relay, RelayResult, Target
 from tablecast.routing import Route
 
 PARAMETERS_SECONDS: Final = 60.0
@@ -21,6 +21,19 @@ Age at which the parameters are read again.
 A consumer that is deployed changes parameters, not the relay's function: a process that is kept
 warm would not learn of it, and its changes would pass the new consumer by.
 """
+
+
+def relay_metrics(counts: ConsumerCounts) -> dict[str, int]:
+    """Return the account of one consumer by the names of its metrics."""
+    return {
+        "ChangesMatched": counts.matched,
+        "ChangesSent": counts.sent,
+        "ChangesFailed": counts.failed,
+        "ChangesDeadLettered": counts.dead_lettered,
+        "Messages": counts.messages,
+        "Requests": counts.requests,
+        "Retries": counts.retries,
+    }
 
 
 class MakeRelay(Protocol):
@@ -153,19 +166,7 @@ class RelayFunction:
     def _tell(self, records: int, result: RelayResult) -> None:
         """Write one line for the batch and the metrics of each consumer."""
         for consumer, counts in result.consumers.items():
-            emit(
-                self._settings.pipeline,
-                consumer,
-                {
-                    "ChangesMatched": counts.matched,
-                    "ChangesSent": counts.sent,
-                    "ChangesFailed": counts.failed,
-                    "ChangesDeadLettered": counts.dead_lettered,
-                    "Messages": counts.messages,
-                    "Requests": counts.requests,
-                    "Retries": counts.retries,
-                },
-            )
+            emit(self._settings.pipeline, consumer, relay_metrics(counts))
         self._log.info(
             "relayed",
             records=records,
