@@ -234,7 +234,7 @@ def dev(
         --item '{"customer_id": {"S": "c-1"}, "order_id": {"S": "o-1"}}'
 
     The table lives as long as the command: it is for development. A failed change comes again after
-    one timeout of its function, where AWS waits for six.
+    the function's timeout and ten seconds, where AWS waits for six timeouts.
     """
     from tablecast.cli.dev import DevOptions, run_dev
 

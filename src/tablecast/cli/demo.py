@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from tablecast.attributes import Image, decode_item, encode_item
 from tablecast.change import item_id
-from tablecast.cli.declaration import Declared, Target, read_declaration
+from tablecast.cli.declaration import Target, read_declaration
 from tablecast.cli.demo_app.dataset import OPEN, load_airports
 from tablecast.cli.demo_app.search import SearchIndex, document_text
 from tablecast.cli.demo_app.settings import DemoSettings
@@ -35,13 +35,13 @@ from tablecast.errors import TablecastError, UsageError
 
 if TYPE_CHECKING:
     from tablecast.cli.demo_report import DemoReport
-    from tablecast.local.model import AppSpec
 
 OWN_STATUS: Final = "_tablecast_status"
 
 _MODULE: Final = "tablecast.cli.demo_app.pipeline:pipeline"
-# Six function timeouts on AWS; here a failed attempt should not make anyone wait for minutes.
-_VISIBILITY_SECONDS: Final = 3
+# It keeps no order and is quick, so that its failures need not make anyone wait.
+_FAILING: Final = "start-workflow"
+_FAILING_RETRY_SECONDS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +198,7 @@ async def _demo(
     story: Story, options: DemoOptions, state_dir: Path, output: Output, begun_at: float
 ) -> DemoReport:
     from tablecast.cli.demo_session import DemoSession
+    from tablecast.cli.local_app import local_app
     from tablecast.local.runtime import LocalRuntime
 
     data_dir = state_dir / "demo"
@@ -223,30 +224,13 @@ async def _demo(
             environment={**os.environ, **settings.to_environment()},  # noqa: TID251 - read here
         )
         session = DemoSession(story.source, declared.pipeline, settings, display)
-        app = demo_app(declared, settings)
+        app = local_app(
+            declared,
+            retry={_FAILING: _FAILING_RETRY_SECONDS},
+            environment=settings.to_environment(),
+        )
         async with LocalRuntime(app, state_dir=state_dir, observer=session.observe) as runtime:
             writer = await session.write(runtime, plan, story.items.schema)
             return await session.report(
                 runtime.client, writer, query=story.query, begun_at=begun_at
             )
-
-
-def demo_app(declared: Declared, settings: DemoSettings) -> AppSpec:
-    """
-    Return the resources of the demo: those of its pipeline, with settings and early retries.
-
-    Early retries are for the queue without an order alone, whose consumer is the one that fails. A
-    message of a FIFO queue must not come again while it is being handled, however slow the machine.
-    """
-    from tablecast.local.assemble import assemble
-
-    app = assemble(declared.pipeline, code_dir=declared.code_dir, module_ref=declared.module_ref)
-    queues = (
-        queue if queue.fifo else replace(queue, visibility_timeout_seconds=_VISIBILITY_SECONDS)
-        for queue in app.queues
-    )
-    functions = (
-        replace(function, environment={**function.environment, **settings.to_environment()})
-        for function in app.functions
-    )
-    return replace(app, functions=tuple(functions), queues=tuple(queues))

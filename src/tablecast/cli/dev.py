@@ -13,7 +13,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,13 +22,12 @@ from tablecast.cli.exits import Stopped
 from tablecast.cli.extras import require_local
 from tablecast.cli.output import Output
 from tablecast.cli.running import run, until_first
-from tablecast.declare import Pipeline, Table, queue_name
+from tablecast.declare import Pipeline, Table
 from tablecast.errors import TablecastError
 
 if TYPE_CHECKING:
     from tablecast.cli.dev_feed import DevFeed
     from tablecast.cli.table_stream import TableStream
-    from tablecast.local.model import AppSpec
     from tablecast.local.runtime import LocalRuntime
 
 _EXAMPLE_VALUES: Final = {"S": {"S": "a-1"}, "N": {"N": "1"}, "B": {"B": "AQ=="}}
@@ -75,13 +74,14 @@ def run_dev(options: DevOptions, output: Output) -> int:
 
 async def _dev(options: DevOptions, output: Output) -> None:
     from tablecast.cli.dev_feed import DevFeed
+    from tablecast.cli.local_app import local_app
     from tablecast.local.runtime import LocalRuntime
 
     target = Target.parse(options.target, folder=Path.cwd())
     declared = await _read(target)
     feed = DevFeed(declared.pipeline, output, verbose=options.verbose)
     async with LocalRuntime(
-        dev_app(declared), state_dir=options.data_dir, port=options.port, observer=feed.observe
+        local_app(declared), state_dir=options.data_dir, port=options.port, observer=feed.observe
     ) as runtime:
         feed.follow(declared.pipeline, _stream(runtime, declared))
         output.say(*banner(declared.pipeline, runtime.endpoint_url))
@@ -103,27 +103,6 @@ async def _read(target: Target) -> Declared:
     return await read_declaration(target, environment=os.environ)  # noqa: TID251 - read here
 
 
-def dev_app(declared: Declared) -> AppSpec:
-    """
-    Return the resources of a pipeline as they are deployed, but with earlier retries.
-
-    A failed change comes again after one timeout of its function, the least that keeps a message
-    from being handled twice at a time. On AWS it is six, which takes three minutes by default.
-    """
-    from tablecast.local.assemble import assemble
-
-    pipeline = declared.pipeline
-    app = assemble(pipeline, code_dir=declared.code_dir, module_ref=declared.module_ref)
-    seconds = {queue_name(pipeline.name, each): each.timeout_seconds for each in pipeline.consumers}
-    queues = (
-        replace(queue, visibility_timeout_seconds=seconds[queue.name])
-        if queue.name in seconds
-        else queue
-        for queue in app.queues
-    )
-    return replace(app, queues=tuple(queues))
-
-
 def _stream(runtime: LocalRuntime, declared: Declared) -> TableStream:
     from tablecast.cli.table_stream import TableStream
 
@@ -136,6 +115,8 @@ async def _reload_on_save(
     """Load the pipeline anew whenever one of its folder's Python files is saved."""
     from watchfiles import PythonFilter, awatch
 
+    from tablecast.cli.local_app import local_app
+
     saves = awatch(
         target.code_dir,
         watch_filter=PythonFilter(ignore_paths=[options.data_dir.absolute()]),
@@ -145,7 +126,7 @@ async def _reload_on_save(
         begun_at = time.monotonic()
         try:
             declared = await _read(target)
-            await runtime.reload(dev_app(declared))
+            await runtime.reload(local_app(declared))
         except TablecastError as error:
             output.say(f"tablecast: {error}", "  the last good version keeps running")
             output.event({"event": "reload-failed", "error": str(error), "files": names})

@@ -35,7 +35,7 @@ class NoInspectorError(Exception):
     """There is nobody who could ever start this workflow."""
 
 
-@pipeline.consumer("search-index", order="item", batch=True)
+@pipeline.consumer("search-index", order="item", batch=True, timeout_seconds=10)
 def index_items(changes: list[Change]) -> None:
     """Bring the search index up to date, one transaction for the changes of a message."""
     with index.transaction() as documents:
@@ -47,7 +47,9 @@ def index_items(changes: list[Change]) -> None:
     search_ledger.handled(changes)
 
 
-@pipeline.consumer("notifications", events={"MODIFY"}, when_changed=(settings.status,))
+@pipeline.consumer(
+    "notifications", events={"MODIFY"}, when_changed=(settings.status,), timeout_seconds=10
+)
 def notify(change: Change) -> None:
     """Put a notification into the outbox: which item, from which status to which."""
     status = change.diff()[settings.status]
