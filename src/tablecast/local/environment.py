@@ -206,16 +206,18 @@ class Environment:
         elif self._process.api.waiting:
             self._send(self._process, request)
 
-    async def end(self, reason: EndReason) -> None:
-        """End its process; return when nothing is left of it."""
-        if self._state is not State.ENDED:
-            request, self._request = self._request, None
-            self._state = State.ENDED
-            self._stop_timer()
-            if request is not None:
-                self._output.end()
-                request.finish(not_invokable(request.id, "the function was stopped"))
-            self._drop_process(reason)
+    def end(self, reason: EndReason) -> None:
+        """End its process; its owner hears nothing more."""
+        request, self._request = self._request, None
+        self._state = State.ENDED
+        self._stop_timer()
+        if request is not None:
+            self._output.end()
+            request.finish(not_invokable(request.id, "the function was stopped"))
+        self._drop_process(reason)
+
+    async def gone(self) -> None:
+        """Return when nothing is left of it that has been ended."""
         for process in tuple(self._processes):
             await process.ended
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
@@ -231,6 +233,7 @@ class Environment:
             self._peak_memory_mb = process.peak_memory_mb  # it may have no time to tell later
             self._output.flush()
             self._owner.init_succeeded()
+        self._initialising = False
         if self._state is State.STARTING:
             self._init_duration_ms = self._init_elapsed_ms()
             self._init_over(State.READY)

@@ -22,7 +22,7 @@ import shutil
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -213,7 +213,10 @@ class FunctionPool:
 
     def end(self, environment: Environment, reason: EndReason) -> None:
         """End an environment; the pool waits for it before it closes."""
-        self._spawn(environment.end(reason))
+        environment.end(reason)
+        task = asyncio.get_running_loop().create_task(environment.gone())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def trim_later(self) -> None:
         """See to it that environments that are spare for long are ended."""
@@ -253,11 +256,6 @@ class FunctionPool:
             init_seconds_max=self._init_seconds_max,
         )
         return self._surroundings
-
-    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 class _Function:
