@@ -17,13 +17,18 @@ pytestmark = [pytest.mark.engine, pytest.mark.e2e]
 TABLECAST = [sys.executable, "-m", "tablecast.cli.main"]
 
 
-def processes_of(folder: Path) -> list[int]:
-    """Return the processes whose environment names *folder*: those that a demo there started."""
+def processes_of(folder: Path, command: bytes = b"") -> list[int]:
+    """
+    Return the processes whose environment names *folder*: those that a demo there started.
+
+    With *command*, only those in whose command line it stands.
+    """
     found = []
-    for path in Path("/proc").glob("[0-9]*/environ"):
+    for path in Path("/proc").glob("[0-9]*"):
         try:
-            if str(folder).encode() in path.read_bytes():
-                found.append(int(path.parent.name))
+            is_of_folder = str(folder).encode() in (path / "environ").read_bytes()
+            if is_of_folder and command in (path / "cmdline").read_bytes():
+                found.append(int(path.name))
         except OSError:  # it has ended, or is not ours
             continue
     return found
@@ -146,6 +151,35 @@ def test_a_signal_ends_everything(tmp_path, number, exit_code):
     assert exit_code == process.returncode
     assert (f"tablecast: stopped by {number.name}; everything it had started has ended\n") == stderr
     assert [] == processes_of(state)
+
+
+def test_killed_functions_lose_nothing(tmp_path):
+    """Relay and consumers are killed again and again in the middle of their work: still exact."""
+    state = tmp_path / "state"
+    process = subprocess.Popen(
+        [*TABLECAST, "demo", "--json", "--items", "1500", "--keep-state", str(state)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    killed = 0
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("writing"):
+            break
+    ends_at = time.monotonic() + 8
+    while time.monotonic() < ends_at and process.poll() is None:
+        functions = processes_of(state, b"function_child")
+        if functions:
+            os.kill(functions[killed % len(functions)], signal.SIGKILL)
+            killed += 1
+        time.sleep(1.0)
+    stdout, _ = process.communicate(timeout=100)
+
+    said = json.loads(stdout)
+    assert killed >= 4
+    assert [] == said["faults"]
+    assert 0 == process.returncode
 
 
 def test_a_folder_that_is_in_use_is_left_alone(tmp_path):
