@@ -82,16 +82,36 @@ def test_a_structured_log_line_is_shown_as_message_and_fields():
         "location": "handler:12",
         "message": "change failed",
         "timestamp": "2026-11-23",
-        "service": "orders",
+        "service": "orders-index",
+        "event_id": "e7",
         "sequence_number": "17",
+        "error_type": "KeyError",
         "exception": "Traceback:\n  boom",
     }
 
     first, second, third = shown(replace(LOG, line=json.dumps(record), stream="log"))
 
-    assert first.endswith('index  WARNING change failed sequence_number="17"')
+    assert first.endswith('index  WARNING change failed change="e7" error_type="KeyError"')
     assert second.endswith("Traceback:")
     assert third.endswith("  boom")
+
+
+def test_a_structured_line_of_the_user_keeps_its_fields():
+    """Only our own lines have fields that nobody reads off a terminal."""
+    record = {"level": "INFO", "message": "paid", "service": "shop", "event_id": "mine"}
+
+    (line,) = shown(replace(LOG, line=json.dumps(record), stream="log"))
+
+    assert line.endswith('index  INFO paid event_id="mine"')
+
+
+def test_our_routine_lines_are_for_the_curious():
+    """What went well is in the counts already."""
+    record = {"level": "INFO", "message": "relayed", "service": "orders-index", "records": 3}
+    log = replace(LOG, line=json.dumps(record), stream="log")
+
+    assert [] == shown(log)
+    assert 1 == len(shown(log, verbose=True))
 
 
 @pytest.mark.parametrize("line", ["{broken", "[1]", '{"a": 1}', "{}", '{"level": 1}'])

@@ -85,7 +85,7 @@ class DevFeed:
         self._output = output
         self._verbose = verbose
         self._measured: defaultdict[str, list[Measured]] = defaultdict(list)
-        self._relayed = asyncio.Event()
+        self._relaying = asyncio.Event()
         self._items: dict[str, str] = {}  # eventID -> item ID, of the latest changes
 
     def follow(self, pipeline: Pipeline, stream: TableStream) -> None:
@@ -97,8 +97,8 @@ class DevFeed:
     async def show_changes(self) -> None:
         """Show the changes of the table, a line each, for as long as this is not cancelled."""
         while True:
-            await self._relayed.wait()
-            self._relayed.clear()
+            await self._relaying.wait()
+            self._relaying.clear()
             if self._stream is None:
                 continue
             try:
@@ -120,14 +120,21 @@ class DevFeed:
         name = _EVENT_NAMES.get(type(event))
         if name is None:
             return
-        if isinstance(event, InvocationFinished) and event.function == relay_function_name(
-            self._pipeline.name
-        ):
-            self._relayed.set()
+        if self._is_relaying(event):
+            self._relaying.set()
         self._output.event({"event": name, **_renamed(asdict(event))})
         lines = list(self._lines(event))
         if self._output.mode != "json":
             self._output.say(*lines)
+
+    def _is_relaying(self, event: Any) -> bool:
+        """Tell whether the relay has just been handed changes: the stream holds something new."""
+        return (
+            isinstance(event, FunctionLog)
+            and event.function == relay_function_name(self._pipeline.name)
+            and event.stream == "platform"
+            and event.line.startswith("START ")
+        )
 
     def _lines(self, event: Any) -> Iterator[str]:
         match event:
@@ -159,22 +166,23 @@ class DevFeed:
         instant = datetime.fromtimestamp(event.at).astimezone()
         head = f"{instant:%H:%M:%S}.{instant.microsecond // 1000:03}  "
         head += f"{self._short(event.function)}  "
-        for line in self._text(event.line).splitlines():
+        for line in self._text(event).splitlines():
             yield head + line
             head = " " * len(head)
 
-    def _text(self, line: str) -> str:
-        """Return a log line for people: a structured one as message and fields."""
-        record = _structured(line)
+    def _text(self, event: FunctionLog) -> str:
+        """Return a log event for people: a structured one as message and fields."""
+        record = _structured(event.line)
         if record is None or self._verbose:
-            return line
+            return event.line
         hidden = _LOG_FIELDS_HIDDEN
-        if record.get("service") == self._pipeline.name:  # a line of ours
+        if record.get("service") == event.function:  # a line of ours
             if record["level"] == "INFO":
                 return ""
-            if item := self._items.get(str(record.get("event_id"))):
-                record = {**record, "item": item}
-                hidden |= _IDS_HIDDEN
+            hidden |= _IDS_HIDDEN
+            change = str(record.get("event_id", ""))
+            if change:
+                record = {"change": self._items.get(change, change), **record}
         fields = (
             f"{name}={_short_json(value)}" for name, value in record.items() if name not in hidden
         )
