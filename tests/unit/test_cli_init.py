@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ import pytest
 from tablecast.cli.init import name_from, run_init, scaffold_files
 from tablecast.cli.output import Output
 from tablecast.errors import UsageError
+
+TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial" / "first-pipeline.md"
 
 
 def quiet(mode: str = "plain") -> Output:
@@ -83,6 +86,16 @@ def test_as_json_it_says_what_it_made(tmp_path):
     said = json.loads(output._stdout.getvalue())
     assert "my-orders" == said["name"]
     assert "pipeline.py" in said["files"]
+
+
+def test_the_tutorial_shows_what_init_makes(tmp_path):
+    """Every Python block of the tutorial stands in the project that it tells of."""
+    made = "\n".join(file.text for file in scaffold_files(tmp_path, "orders"))
+    blocks = re.findall(r"```python\n(.*?)```", TUTORIAL.read_text(), re.DOTALL)
+
+    assert 2 == len(blocks)
+    for block in blocks:
+        assert block in made
 
 
 def test_what_it_makes_is_formatted_and_free_of_findings(tmp_path):
