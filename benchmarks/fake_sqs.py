@@ -1,6 +1,7 @@
 """
 An SQS endpoint that takes messages and keeps them, in a process of its own, light enough never to
-be the bound. `GET /stats` tells what came, `GET /bodies` gives it back, `POST /reset` forgets it.
+be the bound; as SSM it answers with the parameters of a pipeline with one consumer.
+`GET /stats` tells what came, `GET /bodies` gives it back, `POST /reset` forgets it.
 
 Run: python -m benchmarks.fake_sqs PORT_FILE [--latency-ms N]
 """
@@ -15,7 +16,10 @@ from typing import Any
 
 import httptools
 
+from tablecast.declare import Consumer
+
 BILLING_UNIT_BYTES = 65_536
+CONSUMER = Consumer("queue", "pipeline:handle", order="none")
 
 
 class Store:
@@ -62,6 +66,8 @@ class Connection(asyncio.Protocol):
         self.latency_seconds = latency_seconds
         self.parser = httptools.HttpRequestParser(self)
         self.url = b""
+        self.host = ""
+        self.target = b""
         self.body = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -82,8 +88,13 @@ class Connection(asyncio.Protocol):
         self.body += part
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Answer a client that waits before it sends a large body."""
-        if name.lower() == b"expect" and value.lower() == b"100-continue":
+        """Note where the request goes; answer a client that waits before it sends a large body."""
+        key = name.lower()
+        if key == b"host":
+            self.host = value.decode("ascii")
+        elif key == b"x-amz-target":
+            self.target = value
+        elif key == b"expect" and value.lower() == b"100-continue":
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_message_complete(self) -> None:
@@ -95,11 +106,21 @@ class Connection(asyncio.Protocol):
         elif self.url == b"/reset":
             self.store.reset()
             self.answer(b"{}")
+        elif self.target.startswith(b"AmazonSSM."):
+            self.answer(self.parameters())
         elif self.latency_seconds:
             reply = self.store.take(bytes(self.body))
             asyncio.get_running_loop().call_later(self.latency_seconds, self.answer, reply)
         else:
             self.answer(self.store.take(bytes(self.body)))
+
+    def parameters(self) -> bytes:
+        """Return the answer of GetParametersByPath."""
+        queue = f"http://{self.host}/000000000000/orders"
+        values = {"queue": queue, "dead-letter-queue": queue, "declaration": CONSUMER.to_json()}
+        path = f"/tablecast/orders/consumers/{CONSUMER.name}"
+        found = [{"Name": f"{path}/{name}", "Value": value} for name, value in values.items()]
+        return json.dumps({"Parameters": found}).encode()
 
     def answer(self, body: bytes) -> None:
         """Write one 200 answer."""

@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks import events
 
-VARIANTS = {"article": "benchmarks.article", "tablecast": "benchmarks.ours"}
+VARIANTS = {"article": "benchmarks.article", "tablecast": "tablecast.handlers.relay"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +105,7 @@ def talk(worker: subprocess.Popen[str], times: int) -> dict[str, Any]:
     return found
 
 
-def measure(case: Case, *, rounds: int, latency_ms: float) -> dict[str, dict[str, float]]:
+def measure(case: Case, *, rounds: int, latency_ms: float = 0.0) -> dict[str, dict[str, float]]:
     """Return the figures of every variant for *case*; rounds alternate between the variants."""
     figures: dict[str, dict[str, list[float]]] = {name: {} for name in VARIANTS}
     with tempfile.TemporaryDirectory() as folder:
@@ -124,6 +124,7 @@ def measure(case: Case, *, rounds: int, latency_ms: float) -> dict[str, dict[str
                 "AWS_DEFAULT_REGION": "us-east-1",
                 "QUEUE_URL": f"{url}/000000000000/orders",
                 "POWERTOOLS_SERVICE_NAME": "relay",
+                "TABLECAST_PIPELINE": "orders",
             }
             with (
                 process("benchmarks.worker", VARIANTS["article"], str(payload), env=env) as article,

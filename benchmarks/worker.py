@@ -42,12 +42,13 @@ def cpu_seconds() -> float:
 def main() -> None:
     """Import the handler named on the command line, then do as stdin says."""
     module, payload_file = sys.argv[1], Path(sys.argv[2])
+    answers = sys.stdout
+    # Before the import: loggers keep the stream that they find then.
+    sys.stdout = Path("/dev/null").open("w", encoding="utf-8")  # noqa: SIM115 - for the process's life
     before = cpu_seconds()
     handler: Any = importlib.import_module(module).handler
     import_cpu = cpu_seconds() - before
     payload = payload_file.read_bytes()
-    answers = sys.stdout
-    sys.stdout = Path("/dev/null").open("w", encoding="utf-8")  # noqa: SIM115 - for the process's life
     context = Context()
     print(json.dumps({"import_cpu_s": import_cpu}), file=answers, flush=True)
     for line in sys.stdin:
