@@ -1,4 +1,4 @@
-"""The README's example prints what the README says it prints."""
+"""The examples of the pages print what the pages say they print."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ import io
 import re
 from pathlib import Path
 
-README = Path(__file__).parents[2] / "README.md"
+import pytest
+
+ROOT = Path(__file__).parents[2]
 
 
-def test_the_example_of_the_readme_prints_what_it_shows():
+@pytest.mark.parametrize("page", ["README.md", "docs/how-to/test-failures.md"])
+def test_the_example_of_a_page_prints_what_it_shows(page: str):
     """The first Python block, run as it stands, prints the block after it."""
-    text = README.read_text(encoding="utf-8")
+    text = (ROOT / page).read_text(encoding="utf-8")
     found = re.search(r"```python\n(.*?)```\n```\n(.*?)```", text, re.DOTALL)
     assert found
     printed = io.StringIO()
 
     with contextlib.redirect_stdout(printed):
-        exec(compile(found[1], "README.md", "exec"), {"__name__": "readme"})
+        exec(compile(found[1], page, "exec"), {"__name__": "example"})
 
     assert found[2] == printed.getvalue()

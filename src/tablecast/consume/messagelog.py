@@ -10,6 +10,7 @@ from tablecast.consume.received import Received
 from tablecast.ports import CrashMark, Log
 
 ERROR_CHARACTERS_MAX: Final = 500
+TRACEBACK_CHARACTERS_MAX: Final = 4_000
 
 _ROOT: Final = "Root="
 
@@ -95,7 +96,11 @@ class MessageLog:
 
 
 def _described(failure: Failure) -> dict[str, Any]:
-    return {
+    """Return what a line says of a failure; of a long traceback the end, where the fault is."""
+    described = {
         "error_type": failure.type,
         "error_message": failure.message[:ERROR_CHARACTERS_MAX],
     }
+    if failure.traceback:
+        described["traceback"] = failure.traceback[-TRACEBACK_CHARACTERS_MAX:]
+    return described
