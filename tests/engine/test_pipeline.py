@@ -65,6 +65,18 @@ async def write(client):
     )
 
 
+async def dead_letters(client, pipeline, consumer):
+    """Return what the dead-letter queue of *consumer* holds, decoded."""
+    name = dead_letter_queue_name(pipeline.name, pipeline.consumer_named(consumer))
+    url = (await client.call("sqs", "GetQueueUrl", {"QueueName": name}))["QueueUrl"]
+    queue = QueueSource(client, url, name)
+    letters = []
+    while messages := await queue.receive(10):
+        letters += [wire.decode(message["body"]) for message in messages]
+        await queue.delete([message["receiptHandle"] for message in messages])
+    return letters
+
+
 @pytest.fixture
 def code_dir(tmp_path, monkeypatch):
     """Return a folder with the module `pipeline_under_test`, importable here too."""
@@ -90,14 +102,7 @@ def test_every_change_is_handled_by_every_consumer_or_set_aside_with_its_reason(
         async with LocalRuntime(app, state_dir=tmp_path / "state") as runtime:
             await write(runtime.client)
             await runtime.wait_idle(timeout_seconds=90)
-            name = dead_letter_queue_name("orders", pipeline.consumer_named("picky"))
-            url = (await runtime.client.call("sqs", "GetQueueUrl", {"QueueName": name}))["QueueUrl"]
-            queue = QueueSource(runtime.client, url, name)
-            letters = []
-            while messages := await queue.receive(10):
-                letters += [wire.decode(message["body"]) for message in messages]
-                await queue.delete([message["receiptHandle"] for message in messages])
-            return letters
+            return await dead_letters(runtime.client, pipeline, "picky")
 
     letters = asyncio.run(main())
     handled = [json.loads(line) for line in (code_dir / "ledger").read_text().splitlines()]
@@ -121,3 +126,65 @@ def test_every_change_is_handled_by_every_consumer_or_set_aside_with_its_reason(
     for key in KEYS:
         numbers = [int(at) for by, _, item, at in handled if (by, item) == ("ordered", key)]
         assert sorted(numbers) == numbers
+
+
+MISBEHAVING = """
+import json, os, pathlib, time
+from tablecast import Change, Pipeline, Table
+
+LEDGER = pathlib.Path(__file__).with_name("ledger")
+
+orders = Pipeline("orders", table=Table("orders", partition_key="pk"))
+
+@orders.consumer("wild", order=ORDER, max_receive_count=2, timeout_seconds=3, memory_mb=128)
+def wild(change: Change):
+    key = change.keys["pk"]
+    if key == "exits":
+        os._exit(7)
+    if key == "sleeps":
+        time.sleep(60)
+    if key == "grows":
+        bytearray(400 * 1024 * 1024)
+    if key == "prints":
+        print("x" * 5_000_000)
+    with LEDGER.open("a") as ledger:
+        ledger.write(json.dumps(key) + "\\n")
+    return {"batchItemFailures": "nonsense"} if key == "nonsense" else None
+"""
+
+
+@pytest.mark.parametrize("order", ["item", "none"])
+def test_a_function_that_misbehaves_loses_nothing(tmp_path, code_dir, order):
+    """One that exits, hangs or needs too much memory costs its own change alone, set aside."""
+    code = MISBEHAVING.replace("ORDER", repr(order))
+    (code_dir / "pipeline_under_test.py").write_text(code)
+    pipeline = importlib.import_module("pipeline_under_test").orders
+    app = assemble(
+        pipeline,
+        code_dir=code_dir,
+        module_ref="pipeline_under_test:orders",
+        visibility_timeout_seconds=5,
+    )
+    good = {"prints", "nonsense", *(f"good-{number}" for number in range(12))}
+    bad = {"exits", "sleeps", "grows"}
+
+    async def main():
+        async with LocalRuntime(app, state_dir=tmp_path / "state") as runtime:
+            puts = [{"PutRequest": {"Item": {"pk": {"S": key}}}} for key in sorted(good | bad)]
+            await runtime.client.call(
+                "dynamodb", "BatchWriteItem", {"RequestItems": {"orders": puts}}
+            )
+            await runtime.wait_idle(timeout_seconds=100)
+            return await dead_letters(runtime.client, pipeline, "wild")
+
+    letters = asyncio.run(main())
+    handled = {json.loads(line) for line in (code_dir / "ledger").read_text().splitlines()}
+    reasons = {
+        record["dynamodb"]["Keys"]["pk"]["S"]: letter.error.type if letter.error else None
+        for letter in letters
+        for record in letter.records
+    }
+
+    assert good == handled
+    assert bad == set(reasons)
+    assert {"Runtime.ExitError"} == {reasons["exits"], reasons["sleeps"]}

@@ -43,7 +43,7 @@ OPTIONS = st.fixed_dictionaries(
         "batch": st.booleans(),
         "max_concurrency": st.none() | st.integers(2, 1000),
         "timeout_seconds": st.integers(1, 900),
-        "max_receive_count": st.integers(1, 998),
+        "max_receive_count": st.integers(1, 990),
         "memory_mb": st.integers(128, 10_240),
     },
 )

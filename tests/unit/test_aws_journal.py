@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tablecast.aws.journal import CRASHES_MAX, FileJournal
+from tablecast.aws.journal import CRASHES_MAX, MARKS_MAX, FileJournal
 from tablecast.ports import CrashMark
 
 MARK = CrashMark("event-1", 3)
@@ -22,8 +22,22 @@ def test_the_next_process_finds_what_was_in_progress(tmp_path: Path) -> None:
 
     started = FileJournal(tmp_path / "j")
 
-    assert started.begun("m") == MARK
-    assert started.begun("a-long-message-id") is None
+    assert [MARK] == started.begun("m")
+    assert [] == started.begun("a-long-message-id")
+    started.close()
+
+
+def test_every_crash_of_a_message_is_remembered(tmp_path: Path) -> None:
+    """Several changes of one message may each end a process; the newest marks are kept."""
+    marks = [CrashMark(f"event-{count}", count) for count in range(1, MARKS_MAX + 3)]
+    for mark in marks:
+        ended = FileJournal(tmp_path)
+        ended.begin("m", mark)
+        ended.close()
+
+    started = FileJournal(tmp_path)
+
+    assert marks[-MARKS_MAX:] == started.begun("m")
     started.close()
 
 
@@ -36,7 +50,7 @@ def test_an_orderly_end_leaves_nothing(tmp_path: Path) -> None:
 
     started = FileJournal(tmp_path)
 
-    assert started.begun("m") is None
+    assert [] == started.begun("m")
     started.close()
 
 
@@ -48,11 +62,11 @@ def test_a_crash_is_remembered_over_other_crashes_until_it_is_cleared(tmp_path: 
         ended.close()
     started = FileJournal(tmp_path)
 
-    assert [MARK, MARK] == [started.begun("1"), started.begun("2")]
+    assert [[MARK], [MARK]] == [started.begun("1"), started.begun("2")]
     started.clear("1")
     started.close()
     later = FileJournal(tmp_path)
-    assert [None, MARK] == [later.begun("1"), later.begun("2")]
+    assert [[], [MARK]] == [later.begun("1"), later.begun("2")]
     later.close()
 
 
@@ -66,11 +80,11 @@ def test_a_torn_journal_says_nothing(tmp_path: Path, content: str) -> None:
 
     journal = FileJournal(tmp_path)
 
-    assert journal.begun("m") is None
+    assert [] == journal.begun("m")
     journal.begin("m", MARK)
     journal.close()
     again = FileJournal(tmp_path)
-    assert again.begun("m") == MARK
+    assert [MARK] == again.begun("m")
     again.close()
 
 
@@ -82,7 +96,7 @@ def test_a_journal_that_cannot_be_written_is_done_without(tmp_path: Path) -> Non
     journal.begin("m", MARK)
     journal.clear("m")
 
-    assert journal.begun("m") is None
+    assert [] == journal.begun("m")
     journal.close()
 
 
@@ -104,6 +118,6 @@ def test_old_crashes_are_forgotten(tmp_path: Path) -> None:
 
     journal = FileJournal(tmp_path)
 
-    assert journal.begun("1") is None
-    assert journal.begun("2") == CrashMark("e", 1)
+    assert [] == journal.begun("1")
+    assert [CrashMark("e", 1)] == journal.begun("2")
     journal.close()

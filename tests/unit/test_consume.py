@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -336,11 +337,11 @@ def test_the_journal_names_the_change_in_progress_and_nothing_afterwards() -> No
     """A process that ends abruptly leaves exactly one name behind."""
     bench = Bench()
     seen: list[Any] = []
-    bench.function = lambda change: seen.append(dict(bench.journal.marks))
+    bench.function = lambda change: seen.append(bench.journal.begun("m"))
 
     bench.consume(message("a1", "b1", receive=2))
 
-    assert [{"m": CrashMark("event-a1", 2)}, {"m": CrashMark("event-b1", 2)}] == seen
+    assert [[CrashMark("event-a1", 2)], [CrashMark("event-b1", 2)]] == seen
     assert {} == bench.journal.marks
 
 
@@ -405,6 +406,33 @@ def test_a_crash_on_the_last_receive_counts_at_any_later_one() -> None:
 
     assert ["b1"] == bench.got
     assert 1 == len(bench.letters())
+
+
+class ProcessEndedError(BaseException):
+    """Stands for a process that is killed: nothing after it runs."""
+
+
+def test_several_changes_that_end_the_process_are_set_aside_alone() -> None:
+    """Each of them ends one process; then all are known, and their neighbours go through."""
+    bench = Bench()
+    fatal = {"a1", "c1", "e1"}
+
+    def end(change: Change) -> None:
+        bench.got.append(name(change))
+        if name(change) in fatal:
+            raise ProcessEndedError
+
+    bench.function = end
+    for receive in range(1, LAST + 2):
+        with contextlib.suppress(ProcessEndedError):
+            bench.consumption = bench.started()
+            result = bench.consume(message("a1", "b1", "c1", "d1", "e1", "f1", receive=receive))
+
+    assert [] == result.failed_message_ids
+    assert ["b1", "d1", "f1"] == bench.got[-3:]
+    assert ["a1", "c1", "e1"] == [
+        name(Change.from_record(letter.records[0])) for letter in bench.letters()
+    ]
 
 
 @pytest.mark.parametrize("body", ["", "not JSON", "[]", '{"v":99,"n":1}', '{"v":1,"n":2}'])

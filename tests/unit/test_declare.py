@@ -99,7 +99,7 @@ def test_pattern_is_copied() -> None:
             "timeout_seconds must be 1 to 900, got True; write a whole number",
         ),
         ({"timeout_seconds": 0}, "timeout_seconds must be 1 to 900, got 0"),
-        ({"max_receive_count": 999}, "max_receive_count must be 1 to 998, got 999"),
+        ({"max_receive_count": 991}, "max_receive_count must be 1 to 990, got 991"),
         ({"memory_mb": 64}, "memory_mb must be 128 to 10240, got 64"),
         (
             {"max_concurrency": 1},

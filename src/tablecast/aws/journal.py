@@ -21,7 +21,10 @@ from tablecast.ports import CrashMark
 CRASHES_MAX: Final = 200
 """Messages to remember; those that never come here again would gather otherwise."""
 
-_Marks: TypeAlias = dict[str, tuple[str, int]]
+MARKS_MAX: Final = 20
+"""Crashes of one message to remember, the newest."""
+
+_Marks: TypeAlias = dict[str, list[tuple[str, int]]]
 
 
 class FileJournal:
@@ -40,8 +43,10 @@ class FileJournal:
         left = _read_current(current)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if left:
-                self._marks = dict([*(self._marks | left).items()][-CRASHES_MAX:])
+            for message_id, marks in left.items():
+                before = self._marks.pop(message_id, [])
+                self._marks[message_id] = [*before, *marks][-MARKS_MAX:]
+                self._marks = dict([*self._marks.items()][-CRASHES_MAX:])
                 self._save()
             self._file = os.open(current, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         except OSError:
@@ -53,10 +58,9 @@ class FileJournal:
         # No JSON: this is written before each change, and read by our own kind only.
         self._write(f"{mark.receive_count}\t{message_id}\t{mark.event_id}")
 
-    def begun(self, message_id: str) -> CrashMark | None:
-        """Return what was in progress when a process ended abruptly on this message."""
-        mark = self._marks.get(message_id)
-        return None if mark is None else CrashMark(*mark)
+    def begun(self, message_id: str) -> list[CrashMark]:
+        """Return what was in progress each time a process ended abruptly on this message."""
+        return [CrashMark(*mark) for mark in self._marks.get(message_id, ())]
 
     def clear(self, message_id: str) -> None:
         """Forget the message."""
@@ -98,13 +102,16 @@ def _read_current(path: Path) -> _Marks:
     if not end or len(parts) != len(("receive count", "messageId", "eventID")):
         return {}
     count, message_id, event_id = parts
-    return {message_id: (event_id, int(count))} if count.isascii() and count.isdigit() else {}
+    return {message_id: [(event_id, int(count))]} if count.isascii() and count.isdigit() else {}
 
 
 def _read(path: Path) -> _Marks:
     """Return the crashes of before; a torn, foreign or missing file says nothing."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return {str(key): (str(mark[0]), int(mark[1])) for key, mark in found.items()}
+        return {
+            str(key): [(str(event_id), int(count)) for event_id, count in marks]
+            for key, marks in found.items()
+        }
     except (OSError, ValueError, AttributeError, TypeError, LookupError):
         return {}

@@ -13,7 +13,8 @@ a failure it may see a suffix again, never a gap. It follows from these rules:
 | | reason; then its item goes on |
 | that queue does not take it | the message fails, as before; nothing is lost |
 | the process ended in a change | its message comes last of the batch and its item last of the |
-| | message; on the last allowed receive it is set aside without being run |
+| | message; on the last allowed receive it is set aside without being run, with all others that |
+| | ended a process at the receives right before |
 | a message cannot be read | what stands before is handled; on the last allowed receive the |
 | | message is set aside whole |
 | time runs out | no further change is begun; the rest comes again |

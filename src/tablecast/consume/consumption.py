@@ -104,7 +104,7 @@ class Consumption:
         suspects = {
             _lane(message)
             for message in received
-            if self._runtime.journal.begun(message.message_id) is not None
+            if self._runtime.journal.begun(message.message_id)
         }
         return sorted(received, key=lambda message: _lane(message) in suspects)
 

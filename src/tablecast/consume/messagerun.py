@@ -61,19 +61,19 @@ class MessageRun:
         self._blocked_items: set[str] = set()
         self._deferred: list[Change[Any]] = []
         self._deferred_items: set[str] = set()
-        self._mark = self._crash_mark()
+        self._marks = self._crash_marks()
 
     def run(self) -> bool:
         """Handle what can be handled; return whether the message is done with."""
-        if self._mark is not None:
-            self._log.process_ended(self._mark)
+        if self._marks:
+            self._log.process_ended(next(iter(self._marks.values())))
         try:
             message = decode(self._message.body)
         except MalformedMessageError as error:
             self._message_unreadable(error)
         else:
             self._log.trace = message.trace or self._log.trace
-            if self._runtime.consumer.batch and self._mark is None:
+            if self._runtime.consumer.batch and not self._marks:
                 self._run_list(list(self._changes(message)))
             else:
                 self._run_singly(self._changes(message))
@@ -83,19 +83,24 @@ class MessageRun:
         self._runtime.journal.clear(message_id)
         return not self._comes_again
 
-    def _crash_mark(self) -> CrashMark | None:
+    def _crash_marks(self) -> dict[str, CrashMark]:
         """
-        Return what an earlier process was doing with this message when it ended.
+        Return what earlier processes were doing with this message when they ended, latest first.
 
-        The mark counts when it is of the receive just before, or of one on which the change would
-        have been set aside. An older one says little: others have had the message since.
+        A mark counts when it is of the receive just before, or of one on which the change would
+        have been set aside, and so does each of the receive before one that counts: several changes
+        of a message may end the process, one at a receive. Another mark says little: others have
+        had the message since.
         """
-        mark = self._runtime.journal.begun(self._message.message_id)
-        if mark is None:
-            return None
-        is_fresh = mark.receive_count == self._message.receive_count - 1
-        was_last = mark.receive_count >= self._runtime.consumer.max_receive_count
-        return mark if is_fresh or was_last else None
+        found: dict[str, CrashMark] = {}
+        expected = self._message.receive_count - 1
+        for mark in reversed(self._runtime.journal.begun(self._message.message_id)):
+            was_last = mark.receive_count >= self._runtime.consumer.max_receive_count
+            if mark.receive_count != expected and not was_last:
+                break
+            found.setdefault(mark.event_id, mark)
+            expected = mark.receive_count - 1
+        return found
 
     def _changes(self, message: Message) -> Iterator[Change[Any]]:
         """Yield the changes that can be run; deal with the others."""
@@ -141,7 +146,7 @@ class MessageRun:
         for change in changes:
             self._run_one(change)
         deferred, self._deferred, self._deferred_items = self._deferred, [], set()
-        self._mark = None
+        self._marks = {}
         for change in deferred:
             self._run_one(change)
 
@@ -154,8 +159,8 @@ class MessageRun:
             self._hold(1)
         elif not self._watch.has_time():
             self._not_started(change)
-        elif self._mark and self._mark.event_id == change.event_id and self._is_last:
-            self._set_aside(change, Failure.process_ended(self._mark))
+        elif change.event_id in self._marks and self._is_last:
+            self._set_aside(change, Failure.process_ended(self._marks[change.event_id]))
         elif self._must_defer(change, item):
             self._deferred.append(change)
         else:
@@ -170,9 +175,7 @@ class MessageRun:
 
     def _must_defer(self, change: Change[Any], item: str | None) -> bool:
         """Return whether the change waits for the end of the message: a process ended in it."""
-        if self._mark is None:
-            return False
-        if self._mark.event_id == change.event_id:
+        if change.event_id in self._marks:
             if item is not None:
                 self._deferred_items.add(item)
             return True

@@ -53,7 +53,7 @@ class Consumer:
         batch: True when the function takes the list of a message's changes.
         max_concurrency: Most executions at once, 2 to 1,000; None leaves it to Lambda.
         timeout_seconds: Of the function, 1 to 900.
-        max_receive_count: Tries before a change is set aside, 1 to 998.
+        max_receive_count: Tries before a change is set aside, 1 to 990.
         memory_mb: Of the function, 128 to 10,240.
         model: Class of `Change.new` and `.old`, as `module:qualname`; None for a dict.
     Raises:

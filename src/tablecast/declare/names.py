@@ -17,12 +17,13 @@ if TYPE_CHECKING:  # consumer.py needs names.py; names need only the type.
 FUNCTION_NAME_CHARACTERS_MAX: Final = 64
 """Source: Lambda API reference, CreateFunction, FunctionName (checked 2026-11-23)."""
 
-QUEUE_RECEIVES_EXTRA: Final = 2
+QUEUE_RECEIVES_EXTRA: Final = 10
 """
 Receives that a queue's redrive policy allows beyond `max_receive_count`.
 
 The consumer runtime sets the failing change alone aside on the last receive it counts; the queue,
-which could only move the whole message, must not be faster. A crash on that receive costs one more.
+which could only move the whole message, must not be faster. Each further change
+that ends a process costs one more, as does a receive in which the message only waited for others.
 """
 
 _FIFO: Final = ".fifo"

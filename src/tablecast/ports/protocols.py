@@ -121,8 +121,8 @@ class Journal(Protocol):
         """Note that the handler is about to get this change of this message."""
         ...
 
-    def begun(self, message_id: str) -> CrashMark | None:
-        """Return what was in progress when a process ended abruptly on this message, else None."""
+    def begun(self, message_id: str) -> Sequence[CrashMark]:
+        """Return what was in progress each time a process ended abruptly on this message."""
         ...
 
     def clear(self, message_id: str) -> None:

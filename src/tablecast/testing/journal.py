@@ -7,22 +7,22 @@ from tablecast.ports import CrashMark
 
 class FakeJournal:
     """
-    What was in progress, by messageId.
+    What was in progress last, by messageId and receive count.
 
     A consumer that is thrown away half-way, as a process that ends, leaves its mark here; hand the
     same journal to the next one.
     """
 
     def __init__(self) -> None:
-        self.marks: dict[str, CrashMark] = {}
+        self.marks: dict[str, dict[int, CrashMark]] = {}
 
     def begin(self, message_id: str, mark: CrashMark) -> None:
         """Note what the handler is about to get."""
-        self.marks[message_id] = mark
+        self.marks.setdefault(message_id, {})[mark.receive_count] = mark
 
-    def begun(self, message_id: str) -> CrashMark | None:
-        """Return what was in progress when this message was last given up abruptly."""
-        return self.marks.get(message_id)
+    def begun(self, message_id: str) -> list[CrashMark]:
+        """Return what was in progress each time this message was given up abruptly."""
+        return [*self.marks.get(message_id, {}).values()]
 
     def clear(self, message_id: str) -> None:
         """Forget the message."""
