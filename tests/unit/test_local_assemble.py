@@ -63,7 +63,7 @@ def test_visibility_can_be_chosen():
 
 def test_the_queue_moves_a_message_later_than_the_consumer():
     """The consumer runtime sets one change aside before the queue would move its message."""
-    assert RedriveSpec("orders-notify-dlq", 3 + 2) == QUEUES["orders-notify"].redrive
+    assert RedriveSpec("orders-notify-dlq", 3 + 10) == QUEUES["orders-notify"].redrive
 
 
 def test_dead_letters_are_kept_for_longer_than_messages():
