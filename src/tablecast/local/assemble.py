@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Final
 
 from tablecast.declare import (
-    QUEUE_RECEIVES_EXTRA,
     Consumer,
     Pipeline,
     consumer_function_name,
@@ -33,6 +32,12 @@ from tablecast.declare import (
     queue_name,
     relay_function_name,
 )
+from tablecast.declare.deployment import (
+    RELAY_MAPPING,
+    RELAY_TIMEOUT_SECONDS,
+    redrive_receive_count,
+)
+from tablecast.declare.deployment import visibility_timeout_seconds as default_visibility
 from tablecast.limits import SQS_RECEIVE_MESSAGES_MAX
 from tablecast.local.model import (
     AppSpec,
@@ -50,11 +55,6 @@ RELAY_HANDLER: Final = "tablecast.handlers.relay.handler"
 CONSUMER_HANDLER: Final = "tablecast.handlers.consumer.handler"
 
 RELAY_MEMORY_MB: Final = 512
-RELAY_TIMEOUT_SECONDS: Final = 60
-RELAY_BATCH_SIZE: Final = 1_000
-RELAY_RETRY_ATTEMPTS: Final = 100
-RELAY_RECORD_AGE_SECONDS: Final = 21_600  # a quarter of the stream's life: time left for a replay
-VISIBILITY_TIMEOUTS: Final = 6  # function timeouts in a visibility timeout
 QUEUE_RETENTION_SECONDS: Final = 345_600
 # The clock of a dead letter starts when the change was sent, so its queue must keep it for longer.
 DEAD_LETTER_RETENTION_SECONDS: Final = 1_209_600
@@ -112,13 +112,8 @@ def assemble(
                 id=relay_function_name(pipeline.name),
                 table=pipeline.table.name,
                 function=relay_function_name(pipeline.name),
-                starting_position="TRIM_HORIZON",
-                batch_size=RELAY_BATCH_SIZE,
-                maximum_retry_attempts=RELAY_RETRY_ATTEMPTS,
-                maximum_record_age_seconds=RELAY_RECORD_AGE_SECONDS,
-                bisect_batch_on_function_error=True,
-                report_batch_item_failures=True,
                 on_failure=bucket.arn,
+                **RELAY_MAPPING,
             ),
         ),
         queue_mappings=tuple(
@@ -146,11 +141,11 @@ def _queues(
     queue = QueueSpec(
         name=queue_name(pipeline, consumer),
         fifo=consumer.fifo,
-        visibility_timeout_seconds=VISIBILITY_TIMEOUTS * consumer.timeout_seconds
+        visibility_timeout_seconds=default_visibility(consumer)
         if visibility_timeout_seconds is None
         else visibility_timeout_seconds,
         retention_seconds=QUEUE_RETENTION_SECONDS,
-        redrive=RedriveSpec(dead_letters.name, consumer.max_receive_count + QUEUE_RECEIVES_EXTRA),
+        redrive=RedriveSpec(dead_letters.name, redrive_receive_count(consumer)),
     )
     return queue, dead_letters
 

@@ -9,11 +9,11 @@ from typing import Any, Final
 from tablecast.change import Change, Record
 from tablecast.consume import Consumption, DeadLetters
 from tablecast.declare import (
-    QUEUE_RECEIVES_EXTRA,
     Pipeline,
     dead_letter_queue_name,
     queue_name,
 )
+from tablecast.declare.deployment import redrive_receive_count
 from tablecast.errors import BatchFailure
 from tablecast.ports import OutgoingMessage, PatientSender
 from tablecast.relay import Relay, Target
@@ -69,7 +69,7 @@ def run_consumer(pipeline: Pipeline, name: str, records: Iterable[Record]) -> Co
         clock,
         visibility_timeout_seconds=VISIBILITY_SECONDS,
         dead_letter_queue=dead,
-        max_receive_count=consumer.max_receive_count + QUEUE_RECEIVES_EXTRA,
+        max_receive_count=redrive_receive_count(consumer),
     )
     queues = {each.url: each for each in (queue, dead)}
 

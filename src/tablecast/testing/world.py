@@ -27,13 +27,18 @@ from typing import Any, Final
 from tablecast.change import Change
 from tablecast.consume import Consumption, DeadLetters
 from tablecast.declare import (
-    QUEUE_RECEIVES_EXTRA,
     Consumer,
     Pipeline,
     consumer_function_name,
     dead_letter_queue_name,
     queue_name,
     relay_function_name,
+)
+from tablecast.declare.deployment import (
+    RELAY_MAPPING,
+    RELAY_TIMEOUT_SECONDS,
+    redrive_receive_count,
+    visibility_timeout_seconds,
 )
 from tablecast.errors import UsageError
 from tablecast.ports import OutgoingMessage, PatientSender
@@ -48,17 +53,7 @@ from tablecast.testing.tables import FakeTable
 from tablecast.testing.virtual import RunningStream, VirtualRuntime
 from tablecast.wire import ErrorDetail, decode
 
-RELAY_TIMEOUT_SECONDS: Final = 60
 ON_FAILURE_ARN: Final = "arn:aws:s3:::on-failure"
-_VISIBILITY_TIMEOUTS: Final = 6  # Function timeouts in a visibility timeout, as Lambda asks.
-_RELAY_PARAMETERS: Final[Mapping[str, Any]] = {
-    "batch_size": 1_000,
-    "maximum_retry_attempts": 100,
-    "maximum_record_age_seconds": 21_600,
-    "bisect_batch_on_function_error": True,
-    "report_batch_item_failures": True,
-    "on_failure": ON_FAILURE_ARN,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +156,7 @@ class World:
             self._table.stream,
             self.relay,
             id=relay_function_name(pipeline.name),
-            **{**_RELAY_PARAMETERS, **(relay_parameters or {})},
+            **{**RELAY_MAPPING, "on_failure": ON_FAILURE_ARN, **(relay_parameters or {})},
         )
 
     # What is in it.
@@ -263,9 +258,9 @@ class World:
         dead_letter_queue = self._make_queue(dead_letter_queue_name(pipeline.name, consumer))
         queue = self._make_queue(
             queue_name(pipeline.name, consumer),
-            visibility_timeout_seconds=_VISIBILITY_TIMEOUTS * consumer.timeout_seconds,
+            visibility_timeout_seconds=visibility_timeout_seconds(consumer),
             dead_letter_queue=dead_letter_queue,
-            max_receive_count=consumer.max_receive_count + QUEUE_RECEIVES_EXTRA,
+            max_receive_count=redrive_receive_count(consumer),
         )
         handled: list[Change[Any]] = []
         clock = FunctionClock()

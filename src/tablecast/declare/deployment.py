@@ -1,0 +1,52 @@
+"""
+What a pipeline is deployed with, wherever it runs: on AWS, on one machine, or in a test.
+
+Stated once, so that what was tried is what ships.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, TypedDict
+
+from tablecast.declare.consumer import Consumer
+from tablecast.declare.names import QUEUE_RECEIVES_EXTRA
+
+RELAY_TIMEOUT_SECONDS: Final = 60
+
+VISIBILITY_TIMEOUTS: Final = 6
+"""
+Function timeouts in a visibility timeout.
+
+Source: Lambda developer guide, using Lambda with Amazon SQS (checked 2026-11-23).
+"""
+
+
+class RelayMapping(TypedDict):
+    """Parameters of the relay's event source mapping, by the names that all our mappings use."""
+
+    starting_position: Literal["TRIM_HORIZON"]
+    batch_size: int
+    maximum_retry_attempts: int
+    maximum_record_age_seconds: int
+    bisect_batch_on_function_error: bool
+    report_batch_item_failures: bool
+
+
+RELAY_MAPPING: Final[RelayMapping] = {
+    "starting_position": "TRIM_HORIZON",  # LATEST loses what is written meanwhile
+    "batch_size": 1_000,
+    "maximum_retry_attempts": 100,
+    "maximum_record_age_seconds": 21_600,  # a quarter of the stream's life: time for a replay
+    "bisect_batch_on_function_error": True,
+    "report_batch_item_failures": True,
+}
+
+
+def visibility_timeout_seconds(consumer: Consumer) -> int:
+    """Return when a failed message of a consumer comes again."""
+    return VISIBILITY_TIMEOUTS * consumer.timeout_seconds
+
+
+def redrive_receive_count(consumer: Consumer) -> int:
+    """Return the receives after which the queue itself moves a whole message: the last net."""
+    return consumer.max_receive_count + QUEUE_RECEIVES_EXTRA
