@@ -17,8 +17,8 @@ from typing import Any
 import httptools
 
 from tablecast.declare import Consumer
+from tablecast.limits import SQS_BILLING_UNIT_BYTES
 
-BILLING_UNIT_BYTES = 65_536
 CONSUMER = Consumer("queue", "pipeline:handle", order="none")
 
 
@@ -45,7 +45,7 @@ class Store:
         self.requests += 1
         self.messages += len(sent)
         self.bytes += size
-        self.units += -(-size // BILLING_UNIT_BYTES)
+        self.units += -(-size // SQS_BILLING_UNIT_BYTES)
         self.bodies.append(body)
         if entries is None:
             return b'{"MessageId":"m","MD5OfMessageBody":"d"}'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import json
 import os
@@ -12,13 +11,13 @@ import sys
 import tempfile
 import time
 import urllib.request
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from benchmarks import events
+from tablecast import wire
 
 VARIANTS = {"article": "benchmarks.article", "tablecast": "tablecast.handlers.relay"}
 
@@ -81,14 +80,8 @@ def delivered(bodies: list[dict[str, Any]]) -> set[tuple[str, str]]:
     found: set[tuple[str, str]] = set()
     for request in bodies:
         for entry in request.get("Entries", [request]):
-            body = json.loads(entry["MessageBody"])
-            if "action" in body:
-                found.add((body["body"]["SequenceNumber"], body["action"]))
-                continue
-            data = body["data"]
-            if body["enc"] == "zlib":
-                data = json.loads(zlib.decompress(base64.b64decode(data)))
-            found |= {(one["dynamodb"]["SequenceNumber"], one["eventName"]) for one in data}
+            records = wire.decode(entry["MessageBody"]).records
+            found |= {(one["dynamodb"]["SequenceNumber"], one["eventName"]) for one in records}
     return found
 
 

@@ -44,18 +44,32 @@ def loads(text: str) -> Any:
     Raises:
         ValueError: *text* is not JSON, holds NaN or a number beyond a float, or nests too deeply.
     """
-    try:
-        return _DECODER.decode(text)
-    except RecursionError as error:
-        raise ValueError("nested too deeply for JSON") from error
+    return _read(text)
 
 
-def _finite(text: str) -> float:
-    """Return the float that *text* states; JSON has no infinity to read it as."""
-    value = float(text)
-    if math.isinf(value):
-        raise ValueError(f"number out of range: {text[:40]}")
-    return value
+def reader(number: Callable[[str], float] = float) -> Loads:
+    """
+    Return a `Loads` that reads numbers with a point or an exponent as *number* does.
+
+    Args:
+        number: Makes a float, or a kind of it, of the text that states it.
+    """
+
+    def finite(text: str) -> float:
+        value = number(text)
+        if math.isinf(value):  # JSON has no infinity to read it as.
+            raise ValueError(f"number out of range: {text[:40]}")
+        return value
+
+    decoder = json.JSONDecoder(parse_float=finite, parse_constant=_refuse_constant)
+
+    def read(text: str) -> Any:
+        try:
+            return decoder.decode(text)
+        except RecursionError as error:
+            raise ValueError("nested too deeply for JSON") from error
+
+    return read
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -64,4 +78,4 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-_DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse_constant)
+_read = reader()

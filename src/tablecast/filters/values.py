@@ -6,12 +6,11 @@ Python takes `True` for `1` and `1` for `1.0`; a filter must not.
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, NoReturn, Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
+from tablecast import codec
 from tablecast.errors import UsageError
 
 Scalar: TypeAlias = str | int | float | bool | None
@@ -41,23 +40,10 @@ def parse_json(text: str) -> Any:
     Raises:
         ValueError: *text* is not JSON, holds a number beyond a double, or nests too deeply.
     """
-    try:
-        return json.loads(text, parse_float=_finite, parse_constant=_refuse_constant)
-    except RecursionError as error:
-        raise ValueError("nested too deeply for JSON") from error
+    return _read(text)
 
 
-def _finite(text: str) -> WrittenFloat:
-    """Return the float that *text* states; JSON has no infinity to read it as."""
-    value = WrittenFloat(text)
-    if math.isinf(value):
-        raise ValueError(f"number out of range: {text[:40]}")
-    return value
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    """Refuse NaN and Infinity, which Python reads and JSON does not have."""
-    raise ValueError(f"{name} is not JSON")
+_read = codec.reader(WrittenFloat)
 
 
 @dataclass(frozen=True, slots=True)
