@@ -1,0 +1,1 @@
+"""The Lambda API on this machine: functions, versions, aliases, layers, mappings, invocations."""
