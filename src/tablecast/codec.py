@@ -1,23 +1,45 @@
 """
 JSON for the wire: exact, compact, and in characters that every hop accepts.
 
-`dumps` and `loads` are the standard library's. Functions that encode or decode many changes take
-them as arguments of the types `Dumps` and `Loads`, so that an edge can hand in a faster pair; such
-a pair keeps the two contracts below.
+`dumps` and `loads` are the standard library's. What encodes or decodes many changes takes a
+`Codec`, so that an edge can hand in a faster one; it keeps the contracts below.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
-from typing import Any, NoReturn, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn, TypeAlias
 
 Dumps: TypeAlias = Callable[[Any], str]
 """JSON value -> compact JSON text in printable ASCII; ValueError when it has no exact form."""
 
 Loads: TypeAlias = Callable[[str], Any]
 """JSON text -> value; ValueError when the text is not JSON or holds a number without exact form."""
+
+Encode: TypeAlias = Callable[[Any], bytes]
+"""
+JSON value -> compact JSON in UTF-8 without a line feed; ValueError when it has no exact form.
+
+It is asked for values that came from JSON, and for nothing else.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """
+    A way to read and write the JSON of changes.
+
+    Args:
+        encode: Writes a change.
+        loads: Reads one.
+    """
+
+    encode: Encode
+    loads: Loads
 
 
 def dumps(value: Any) -> str:
@@ -35,6 +57,22 @@ def dumps(value: Any) -> str:
         raise ValueError(str(error)) from error
     except RecursionError as error:
         raise ValueError("nested too deeply for JSON") from error
+
+
+def encode(value: Any) -> bytes:
+    """
+    Return *value* as `dumps` does, as bytes.
+
+    Raises:
+        ValueError: *value* is no JSON value.
+    """
+    return dumps(value).encode("ascii")
+
+
+def printable(text: bytes) -> str:
+    """Return JSON in UTF-8 as the same JSON in printable ASCII, every other character escaped."""
+    decoded = text.decode()
+    return decoded if decoded.isascii() else _NOT_ASCII.sub(_escaped, decoded)
 
 
 def loads(text: str) -> Any:
@@ -72,6 +110,12 @@ def reader(number: Callable[[str], float] = float) -> Loads:
     return read
 
 
+def _escaped(match: re.Match[str]) -> str:
+    """Return the escape of a character; those that JSON text holds as they are stand in strings."""
+    units = match.group().encode("utf-16-be")
+    return "".join(f"\\u{units[at] << 8 | units[at + 1]:04x}" for at in range(0, len(units), 2))
+
+
 def _refuse_constant(name: str) -> NoReturn:
     """Refuse NaN and Infinity, which Python reads and JSON does not have."""
     raise ValueError(f"{name} is not JSON")
@@ -79,3 +123,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 _read = reader()
+_NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
+
+STANDARD: Final = Codec(encode, loads)
+"""The standard library's codec."""

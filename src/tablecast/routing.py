@@ -60,6 +60,16 @@ class Route:
             _removed=_tree(map(parse_path, consumer.redact)),
         )
 
+    @property
+    def reads_images(self) -> bool:
+        """True when more than the event name decides who gets a change."""
+        return bool(self._patterns or self._watched)
+
+    @property
+    def shows_all(self) -> bool:
+        """True when the consumer sees all of a change."""
+        return self._kept is None and not self._removed
+
     def matches(self, record: Record) -> bool:
         """
         Return whether the consumer gets *record*: `events`, `where` and `when_changed` all agree.
@@ -85,7 +95,7 @@ class Route:
         Raises:
             MalformedRecordError: An image is malformed.
         """
-        if self._kept is None and not self._removed:
+        if self.shows_all:
             return record
         dynamodb = dict(_dynamodb(record))
         keys = dynamodb.get("Keys") or {}
@@ -117,7 +127,16 @@ def ordering_bucket(record: Record, buckets: int = ORDERING_BUCKETS) -> int:
     Raises:
         MalformedRecordError: The record has no keys.
     """
-    keys: Any = _dynamodb(record).get("Keys")
+    return keys_bucket(_dynamodb(record).get("Keys"), buckets)
+
+
+def keys_bucket(keys: Any, buckets: int = ORDERING_BUCKETS) -> int:
+    """
+    Return the ordering group of the item with these *keys*, as `ordering_bucket` does.
+
+    Raises:
+        MalformedRecordError: They are no keys.
+    """
     return zlib.crc32(item_id(keys).encode("utf-8", "surrogatepass")) % buckets
 
 

@@ -204,9 +204,9 @@ class Message:
         return len(self.records)
 
 
-def encode_line(record: Record, *, dumps: codec.Dumps = codec.dumps) -> bytes:
+def encode_line(record: Record, *, encode: codec.Encode = codec.encode) -> bytes:
     """
-    Return a change record as one line of a packed message.
+    Return a change record as one line of a packed message, in UTF-8.
 
     Fields that `decode` restores from the envelope are left out: the stream's ARN, and event
     source, event version and region where they are the usual ones.
@@ -221,7 +221,28 @@ def encode_line(record: Record, *, dumps: codec.Dumps = codec.dumps) -> bytes:
         for name, value in record.items()
         if name != "eventSourceARN" and (name not in constants or constants[name] != value)
     }
-    return _dumped(kept, dumps).encode("ascii")
+    try:
+        return encode(kept)
+    except ValueError as error:
+        raise MalformedRecordError("record", rule="JSON", got=str(error)) from error
+
+
+def read_line(line: bytes, source: str, *, loads: codec.Loads = codec.loads) -> Record:
+    """
+    Return the change record of a line that `encode_line` wrote, with what it left out.
+
+    Raises:
+        ValueError: It is not JSON, or no object.
+    """
+    record = loads(line.decode())
+    if not isinstance(record, dict):
+        raise ValueError("a change record is an object")  # noqa: TRY004 - of JSON, not of Python
+    return {**_constants(source), **record}
+
+
+def constants_of(source: str) -> Mapping[str, str]:
+    """Return the fields that `encode_line` leaves out where a record of *source* has just these."""
+    return _constants(source)
 
 
 def encode_packed(
@@ -261,7 +282,7 @@ def encode_packed(
     if compress:
         packed = base64.b64encode(zlib.compress(array, _ZLIB_LEVEL)).decode("ascii")
         return f'{head}{_DATA_KEY}"{packed}"}}'
-    return f"{head}{_DATA_KEY}{array.decode('ascii')}}}"
+    return f"{head}{_DATA_KEY}{codec.printable(array)}}}"
 
 
 def encode_cloudevent(record: Record, *, pipeline: str, dumps: codec.Dumps = codec.dumps) -> str:

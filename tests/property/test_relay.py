@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from random import Random
@@ -12,9 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tablecast.change import Change
+from tablecast.codec import STANDARD
 from tablecast.declare import Consumer, Table
+from tablecast.handlers.event_text import CUT
+from tablecast.handlers.fast_json import FASTEST
 from tablecast.ports import FailedEntry, OutgoingMessage
-from tablecast.relay import Relay, RelaySettings, Target
+from tablecast.relay import Relay, RelaySettings, Row, Target
+from tablecast.relay.batch import read_rows
 from tablecast.routing import Route
 from tablecast.testing import FakeClock, FakeSendBatch, MemoryLog, insert
 from tablecast.testing.sending import (
@@ -56,6 +61,7 @@ class Shard:
         self, random: Random, faults: Sequence[Fault], *, fault_share: float, patience: float
     ) -> None:
         self.random = random
+        self.as_text = random.random() < 0.5
         self.faults = faults
         self.fault_share = fault_share
         self.patience = patience
@@ -72,6 +78,7 @@ class Shard:
             clock=self.clock,
             uniform=random.uniform,
             log=MemoryLog(),
+            encode=random.choice([STANDARD, FASTEST]).encode,
             settings=RelaySettings(
                 pack_changes_max=random.choice([1, 2, 3, 500]), buckets=random.choice([1, 3, 10])
             ),
@@ -121,8 +128,9 @@ class Shard:
             if position == len(self.records):
                 return
             batch = self.records[position : position + self.random.randint(1, 10)]
-            result = self.relay.relay(
-                batch,
+            relay, rows = self.relay.relay_rows, self.rows(batch)
+            result = relay(
+                rows,
                 invocation_id=str(number),
                 deadline_at=self.clock.now() + self.patience,
                 trace="Root=1-5759e988-bd862e3fe1be46a994272793",
@@ -136,6 +144,15 @@ class Shard:
             numbers = [record["dynamodb"]["SequenceNumber"] for record in batch]
             position += numbers.index(failures[0]["itemIdentifier"]) if failures else len(batch)
         pytest.fail("the shard does not come to its end")
+
+    def rows(self, batch: Sequence[Any]) -> Sequence[Row]:
+        """Return a batch read, as the handler does it with an event that is parsed, or text."""
+        if not self.as_text:
+            return read_rows(batch)
+        assert CUT is not None
+        rows = CUT(json.dumps({"Records": batch}, ensure_ascii=False).encode())
+        assert rows is not None
+        return rows
 
     def lost(self, consumer: str) -> list[str]:
         return [

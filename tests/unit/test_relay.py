@@ -10,6 +10,7 @@ import pytest
 
 from tablecast.declare import Consumer, Table
 from tablecast.errors import MalformedRecordError
+from tablecast.handlers.event_text import CUT
 from tablecast.relay import ConsumerCounts, Relay, RelayResult, RelaySettings, Target
 from tablecast.routing import Route
 from tablecast.testing import EntryFault, FakeClock, FakeSendBatch, MemoryLog, insert, modify
@@ -18,6 +19,24 @@ from tablecast.wire import decode
 
 TABLE = Table("orders", partition_key="id")
 TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1"
+
+
+FORM = "parsed"
+
+
+@pytest.fixture(params=["parsed", "text"], autouse=True)
+def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run every test with events that are parsed, and with events as text where they can be."""
+    monkeypatch.setitem(globals(), "FORM", request.param)
+
+
+def cut(records: Any) -> Any:
+    """Return the rows of an event that is not parsed, None when it has to be."""
+    assert CUT is not None
+    try:
+        return CUT(json.dumps({"Records": records}).encode())
+    except TypeError:  # a test's record that is no JSON
+        return None
 
 
 class Bench:
@@ -42,8 +61,10 @@ class Bench:
         )
 
     def relay(self, records: Any, seconds: float = 60.0, **options: Any) -> RelayResult:
-        return self.relay_.relay(
-            records,
+        rows = cut(records) if FORM == "text" else None
+        relay: Any = self.relay_.relay if rows is None else self.relay_.relay_rows
+        return relay(
+            records if rows is None else rows,
             invocation_id=options.pop("invocation_id", "1"),
             deadline_at=self.clock.now() + seconds,
             **options,

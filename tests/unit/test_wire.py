@@ -394,7 +394,7 @@ def test_record_that_a_format_cannot_carry_is_refused(
 
 def test_other_codec_can_be_handed_in() -> None:
     """Encoding and decoding of changes use the codec that they are given."""
-    line = wire.encode_line(record(), dumps=lambda value: '{"eventID":"given"}')
+    line = wire.encode_line(record(), encode=lambda value: b'{"eventID":"given"}')
     message = wire.decode(
         wire.encode_packed([line], source=ARN), loads=lambda text: {**json.loads(text), "seen": 1}
     )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from typing import Any
 
 from tablecast.aws.clock import SystemClock
 from tablecast.aws.sqs import SqsSendBatch, find_queue_url
 from tablecast.aws.ssm import load_parameters
 from tablecast.handlers.concurrency import ThreadedRunAll
+from tablecast.handlers.event_text import ask_for_text
+from tablecast.handlers.fast_json import FASTEST
 from tablecast.handlers.relaying import RelayFunction
 from tablecast.handlers.settings import RelayFunctionSettings, trace_header
 from tablecast.handlers.telemetry import Handler, StructuredLog, traced
@@ -31,6 +34,7 @@ def _make_relay(targets: list[Target]) -> Relay:
         uniform=random.uniform,
         log=LOG,
         run_all=RUN_ALL,
+        encode=FASTEST.encode,
     )
 
 
@@ -44,7 +48,14 @@ FUNCTION = RelayFunction(
 )
 
 
-def _handle(event: dict[str, Any], context: Any) -> PartialBatchResponse:
+if SETTINGS.event_as_text and not ask_for_text():
+    LOG.warning(
+        "TABLECAST_EVENT is text, but events will be parsed: msgspec is not installed, or this is "
+        "not the runtime client that Tablecast knows"
+    )
+
+
+def _handle(event: Mapping[str, Any], context: Any) -> PartialBatchResponse:
     """Relay one batch of change records."""
     LOG.correlate(context.aws_request_id)
     return FUNCTION.handle(

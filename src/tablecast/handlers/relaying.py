@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 
 from tablecast.declare import Consumer
 from tablecast.errors import DeclarationError, TablecastError, UsageError
+from tablecast.handlers.event_text import TextEvent
 from tablecast.handlers.settings import RelayFunctionSettings
 from tablecast.handlers.telemetry import emit
 from tablecast.outcome import PartialBatchResponse
@@ -93,6 +94,12 @@ class RelayFunction:
             AwsError: The parameters, or a queue, cannot be found; the batch comes again.
             MalformedRecordError: A record has no sequence number; the batch comes again, bisected.
         """
+        rows = event.rows() if isinstance(event, TextEvent) else None
+        if rows is not None:
+            result = self._current_relay().relay_rows(
+                rows, invocation_id=request_id, deadline_at=deadline_at, trace=trace
+            )
+            return self._answer(len(rows), result)
         records = event.get("Records")
         if not isinstance(records, list):
             raise UsageError(
@@ -104,9 +111,12 @@ class RelayFunction:
         result = self._current_relay().relay(
             records, invocation_id=request_id, deadline_at=deadline_at, trace=trace
         )
+        return self._answer(len(records), result)
+
+    def _answer(self, records: int, result: RelayResult) -> PartialBatchResponse:
         if result.failed:
             self._read_again_at = 0.0  # A queue may have been replaced.
-        self._tell(len(records), result)
+        self._tell(records, result)
         return result.response()
 
     def _current_relay(self) -> Relay:

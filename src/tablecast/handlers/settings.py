@@ -8,6 +8,7 @@ The environment of a function, read once.
 | `TABLECAST_CONSUMER` | | needed | name of the consumer |
 | `TABLECAST_MODULE` | | needed | the pipeline object, as `module:name` |
 | `TABLECAST_JOURNAL_DIR` | | optional | folder of the journal; `/tmp/tablecast` |
+| `TABLECAST_EVENT` | optional | | `text`: hand events on as text (`event_text`); else `parsed` |
 | `TABLECAST_TRACING` | optional | optional | `true`: run under Powertools Tracer |
 | `POWERTOOLS_TRACE_ENABLED` | optional | optional | the same |
 | `POWERTOOLS_LOG_LEVEL`, ... | optional | optional | Powertools' own |
@@ -26,6 +27,7 @@ from tablecast.declare import parameter_path
 from tablecast.errors import UsageError
 
 TRUE_WORDS: Final = ("1", "on", "true", "yes")
+EVENT_FORMS: Final = ("parsed", "text")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +39,13 @@ class RelayFunctionSettings:
         pipeline: Name of the pipeline.
         parameter_path: Where its parameters are.
         tracing: Whether Powertools Tracer runs.
+        event_as_text: Whether events are asked of Lambda's runtime client as text.
     """
 
     pipeline: str
     parameter_path: str
     tracing: bool = False
+    event_as_text: bool = False
 
     @classmethod
     def read(cls, environment: Mapping[str, str] | None = None) -> RelayFunctionSettings:
@@ -49,7 +53,7 @@ class RelayFunctionSettings:
         Return the settings of *environment*, the process's own when omitted.
 
         Raises:
-            UsageError: A variable that is needed is missing.
+            UsageError: A variable that is needed is missing, or one has a value of no meaning.
         """
         given = _environment(environment)
         pipeline = _needed(given, "TABLECAST_PIPELINE")
@@ -57,6 +61,7 @@ class RelayFunctionSettings:
             pipeline=pipeline,
             parameter_path=_parameter_path(given, pipeline),
             tracing=_tracing(given),
+            event_as_text=_event(given) == "text",
         )
 
 
@@ -119,6 +124,18 @@ def _parameter_path(given: Mapping[str, str], pipeline: str) -> str:
 def _tracing(given: Mapping[str, str]) -> bool:
     names = ("TABLECAST_TRACING", "POWERTOOLS_TRACE_ENABLED")
     return any(given.get(name, "").lower() in TRUE_WORDS for name in names)
+
+
+def _event(given: Mapping[str, str]) -> str:
+    form = given.get("TABLECAST_EVENT") or "parsed"
+    if form not in EVENT_FORMS:
+        raise UsageError(
+            "environment variable TABLECAST_EVENT",
+            f"must be {' or '.join(EVENT_FORMS)}",
+            got=form,
+            fix="mend it, or leave it out",
+        )
+    return form
 
 
 def _needed(given: Mapping[str, str], name: str) -> str:

@@ -19,8 +19,9 @@ the change is reported. Lambda then delivers the lowest reported change and all 
 
 from __future__ import annotations
 
+from tablecast.relay.batch import Row, TextRow
 from tablecast.relay.relay import Relay
 from tablecast.relay.result import ConsumerCounts, RelayResult
 from tablecast.relay.settings import RelaySettings, Target
 
-__all__ = ["ConsumerCounts", "Relay", "RelayResult", "RelaySettings", "Target"]
+__all__ = ["ConsumerCounts", "Relay", "RelayResult", "RelaySettings", "Row", "Target", "TextRow"]

@@ -6,10 +6,11 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from tablecast.change import Record, SequenceNumber
+from tablecast.codec import Codec, Encode, encode
 from tablecast.declare import EVENT_NAMES
 from tablecast.errors import MalformedRecordError
-from tablecast.routing import Route, ordering_bucket
-from tablecast.wire import encode_article, encode_cloudevent, encode_line
+from tablecast.routing import Route, keys_bucket, ordering_bucket
+from tablecast.wire import encode_article, encode_cloudevent, encode_line, read_line
 
 
 class Row:
@@ -19,23 +20,33 @@ class Row:
     Args:
         record: The record.
         sequence_number: Its place in the shard.
+        encode: Writes it as a line.
     """
 
-    __slots__ = ("_bucket", "_encoded", "fault", "record", "sequence_number")
+    __slots__ = ("_bucket", "_encode", "_encoded", "fault", "record", "sequence_number", "source")
 
-    def __init__(self, record: Record, sequence_number: SequenceNumber) -> None:
+    def __init__(
+        self, record: Record, sequence_number: SequenceNumber, encode: Encode = encode
+    ) -> None:
         self.record = record
         self.sequence_number = sequence_number
         self.fault = _fault_in(record)
         """Why no consumer can be asked about it; None when each can."""
+        arn = record.get("eventSourceARN")
+        self.source: str = arn if isinstance(arn, str) else ""
+        """ARN of the stream; empty when the record does not carry it."""
+        self._encode = encode
         self._bucket: int | None = None
         self._encoded: dict[Hashable, bytes] = {}
 
-    @property
-    def source(self) -> str:
-        """ARN of the stream; empty when the record does not carry it."""
-        arn = self.record.get("eventSourceARN")
-        return arn if isinstance(arn, str) else ""
+    def wanted_by(self, route: Route) -> bool:
+        """
+        Return whether the consumer of *route* gets the change.
+
+        Raises:
+            MalformedRecordError: That cannot be said, for an image is malformed.
+        """
+        return route.matches(self.record)
 
     def bucket(self, buckets: int) -> int:
         """Return the ordering group of the item."""
@@ -60,7 +71,7 @@ class Row:
             elif format_ == "article":
                 found = encode_article(seen).encode()
             else:
-                found = encode_line(seen)
+                found = encode_line(seen, encode=self._encode)
             self._encoded[key] = found
         return found
 
@@ -85,15 +96,91 @@ class Row:
             return encode_line({**self.record, "dynamodb": dynamodb})
 
 
-def read_rows(records: Sequence[Record]) -> list[Row]:
+class TextRow(Row):
+    """
+    A change record that is still JSON text: read as far as a consumer's declaration needs it.
+
+    Who sees everything of every change gets the text as it came, never parsed. The record, which
+    is what filters, projections and other formats work on, is parsed when it is asked for.
+
+    Args:
+        line: The record as `wire.encode_line` would write it, but for the order of its members.
+        source: Its eventSourceARN.
+        event_name: Its eventName.
+        sequence_number: Text of its SequenceNumber, decimal digits.
+        keys: Text of its Keys, an object.
+        codec: Reads and writes it where that is needed.
+    """
+
+    __slots__ = ("_codec", "_event_name", "_keys", "_line", "_record", "_sequence_number")
+
+    def __init__(
+        self,
+        line: bytes,
+        *,
+        source: str,
+        event_name: str,
+        sequence_number: str,
+        keys: bytes,
+        codec: Codec,
+    ) -> None:
+        # Not the base's: it reads the record.
+        self.fault = None
+        self.source = source
+        self._line = line
+        self._event_name = event_name
+        self._sequence_number = sequence_number
+        self._keys = keys
+        self._codec = codec
+        self._encode = codec.encode
+        self._bucket = None
+        self._encoded = {}
+        self._record: Record | None = None
+
+    @property
+    def record(self) -> Record:  # type: ignore[override]
+        """The record, parsed."""
+        if self._record is None:
+            self._record = read_line(self._line, self.source, loads=self._codec.loads)
+        return self._record
+
+    @property
+    def sequence_number(self) -> SequenceNumber:  # type: ignore[override]
+        """Its place in the shard."""
+        return SequenceNumber.parse(self._sequence_number)
+
+    def wanted_by(self, route: Route) -> bool:
+        """Return whether the consumer of *route* gets the change."""
+        if self._event_name not in route.consumer.events:
+            return False
+        return not route.reads_images or route.matches(self.record)
+
+    def bucket(self, buckets: int) -> int:
+        """Return the ordering group of the item."""
+        if self._bucket is None:
+            self._bucket = keys_bucket(self._codec.loads(self._keys.decode()), buckets)
+        return self._bucket
+
+    def encoded(self, route: Route, pipeline: str) -> bytes:
+        """Return the change as the consumer of *route* gets it."""
+        if route.shows_all and route.consumer.format == "packed":
+            return self._line
+        return super().encoded(route, pipeline)
+
+
+def read_rows(records: Sequence[Record], encode: Encode = encode) -> list[Row]:
     """
     Return the rows of a batch.
+
+    Args:
+        records: Change records of one shard, in its order.
+        encode: Writes them as lines.
 
     Raises:
         MalformedRecordError: A record has no sequence number, so nothing could be reported of it;
             a batch of which nothing is sent is bisected by Lambda until the record is alone.
     """
-    return [Row(record, _sequence_number(record)) for record in records]
+    return [Row(record, _sequence_number(record), encode) for record in records]
 
 
 def _sequence_number(record: Any) -> SequenceNumber:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import count, groupby
-from typing import Final
+from typing import Final, NamedTuple
 
 from tablecast.batching import pack, pack_lines
 from tablecast.change import SequenceNumber
@@ -35,8 +35,7 @@ _NO_GROUP: Final = "unknown"  # Of a record whose keys cannot be read, in a FIFO
 _COMPRESS_DEAD_LETTER_ABOVE_BYTES: Final = 128 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(NamedTuple):
     """A change in the form that one consumer gets."""
 
     row: Row
@@ -97,10 +96,9 @@ class Parcel:
         """
         deduplication_id = None
         if self.group is not None:
-            digest = hashlib.sha256(f"{self.invocation_id}\n{self.source}".encode())
-            for change in self.changes:
-                digest.update(b"\n" + change.line)
-            deduplication_id = digest.hexdigest()
+            # Of the body, which is the same on every try of this invocation, and is compressed.
+            text = f"{self.invocation_id}\n{self.body}"
+            deduplication_id = hashlib.sha256(text.encode()).hexdigest()
         return OutgoingMessage(
             self.id,
             self.body,
@@ -163,21 +161,29 @@ class Delivery:
 
     def take(self, rows: Iterable[Row]) -> None:
         """Take up those of *rows* that the consumer wants; nothing is sent yet."""
-        route, fifo, buckets = self._target.route, self.consumer.fifo, self._settings.buckets
+        route, pipeline, buckets = self._target.route, self._pipeline, self._settings.buckets
+        fifo = self.consumer.fifo
+        lanes: dict[int, list[Encoded]] = {}
+        matched = plain_bytes = 0
         for row in rows:
             try:
                 if row.fault is not None:
                     raise row.fault
-                if not route.matches(row.record):
+                if not row.wanted_by(route):
                     continue
-                line = row.encoded(route, self._pipeline)
-                lane = _GROUP.format(row.bucket(buckets)) if fifo else ""
+                line = row.encoded(route, pipeline)
+                bucket = row.bucket(buckets) if fifo else 0
             except MalformedRecordError as error:
                 self._unreadable.append((row, error))
             else:
-                self._lanes.setdefault(lane, []).append(Encoded(row, line))
-                self._plain_bytes += len(line)
-            self.counts.matched += 1
+                if bucket not in lanes:
+                    lanes[bucket] = []
+                lanes[bucket].append(Encoded(row, line))
+                plain_bytes += len(line)
+            matched += 1
+        self._lanes = {_GROUP.format(bucket): lane for bucket, lane in lanes.items()}
+        self._plain_bytes = plain_bytes
+        self.counts.matched = matched
 
     def run(self, until: float) -> None:
         """Send what was taken up, and say in `counts`, `failed` and `notes` what came of it."""
@@ -191,11 +197,10 @@ class Delivery:
     def _parcels(self) -> Iterator[Iterable[Parcel]]:
         """Yield the lanes, each as its parcels in order."""
         for group, changes in self._lanes.items():
-            parcels = self._packed(changes, group or None)
-            if group:
-                yield parcels
+            if self.consumer.fifo:
+                yield self._packed(changes, group)
             else:
-                yield from ([parcel] for parcel in parcels)
+                yield from ([parcel] for parcel in self._packed(changes, None))
 
     def _packed(self, changes: Sequence[Encoded], group: str | None) -> Iterator[Parcel]:
         """Yield messages for *changes*, in order; each of one stream."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from tablecast.change import Record
+from tablecast.codec import Encode, encode
 from tablecast.errors import MalformedRecordError
 from tablecast.ports import Clock, Log, PatientSender, RunAll, SendBatch, Uniform, in_turn
 from tablecast.relay.batch import Row, read_rows
@@ -28,6 +29,7 @@ class Relay:
         uniform: Randomness of the waits between tries.
         log: One line for each way in which changes failed or were set aside.
         run_all: Runs the deliveries to the consumers, which do not depend on each other.
+        encode: Writes changes as the lines of packed messages.
         settings: Bounds.
     """
 
@@ -41,6 +43,7 @@ class Relay:
         uniform: Uniform,
         log: Log,
         run_all: RunAll = in_turn,
+        encode: Encode = encode,
         settings: RelaySettings | None = None,
     ) -> None:
         self.pipeline = pipeline
@@ -49,6 +52,7 @@ class Relay:
         self._clock = clock
         self._log = log
         self._run_all = run_all
+        self._encode = encode
         self._settings = settings or RelaySettings()
 
     def relay(
@@ -71,8 +75,20 @@ class Relay:
         Raises:
             MalformedRecordError: A record has no sequence number; nothing was sent.
         """
+        return self.relay_rows(
+            self._rows(records), invocation_id=invocation_id, deadline_at=deadline_at, trace=trace
+        )
+
+    def relay_rows(
+        self,
+        rows: Sequence[Row],
+        *,
+        invocation_id: str,
+        deadline_at: float | None = None,
+        trace: str | None = None,
+    ) -> RelayResult:
+        """Do as `relay` does with rows that were read already."""
         until = self._until(deadline_at)
-        rows = self._rows(records)
         deliveries = [
             Delivery(
                 target,
@@ -109,7 +125,7 @@ class Relay:
 
     def _rows(self, records: Sequence[Record]) -> list[Row]:
         try:
-            return read_rows(records)
+            return read_rows(records, self._encode)
         except MalformedRecordError as error:
             self._log.error(
                 "a record without sequence number: nothing of the batch was sent",
