@@ -7,7 +7,8 @@ import json
 import pytest
 
 from tablecast.local.engine import Hint, engine_environment
-from tablecast.local.engine_host import _LOOPBACK_HOST, hints
+from tablecast.local.engine_host import hints
+from tablecast.local.gateway import _LOOPBACK_HOST
 
 
 def dynamodb(operation, body):

@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,6 +26,7 @@ _HOST_SCRIPT: Final = Path(__file__).with_name("engine_host.py")
 _BACKLOG: Final = 512
 _START_SECONDS_MAX: Final = 60.0
 _STOP_SECONDS_MAX: Final = 5.0
+_SAVE_SECONDS_MAX: Final = 60.0
 _LOG_TAIL_CHARACTERS: Final = 300
 
 # What a child needs of the user's environment; all else, credentials and MiniStack settings among
@@ -65,7 +66,12 @@ class Hint:
 
 
 def engine_environment(
-    inherited: Mapping[str, str], *, home: Path, port: int, services: tuple[str, ...]
+    inherited: Mapping[str, str],
+    *,
+    home: Path,
+    port: int,
+    services: tuple[str, ...],
+    persist: bool = False,
 ) -> dict[str, str]:
     """
     Return the whole environment of the data services' process.
@@ -74,10 +80,11 @@ def engine_environment(
         inherited: The parent's environment; little of it is passed on.
         home: Folder for everything that MiniStack writes.
         port: The port that it is served on, for the URLs that it hands out.
-        services: Names of the services to serve.
+        services: Names of the services to serve; none for all that there are.
+        persist: Have the services keep what they hold in *home*.
     """
     passed_on = {name: inherited[name] for name in _INHERITED_VARIABLES if name in inherited}
-    return passed_on | {
+    variables = passed_on | {
         "BIND_HOST": LOOPBACK,
         "GATEWAY_PORT": str(port),
         "HOME": str(home),
@@ -87,11 +94,15 @@ def engine_environment(
         "MINISTACK_REGION": REGION,
         "PYTHONUNBUFFERED": "1",
         "S3_DATA_DIR": str(home / "s3"),
-        "SERVICES": ",".join(services),
         "SFTP_ENABLED": "0",
         "STATE_DIR": str(home / "state"),
         "TMPDIR": str(home),
     }
+    if services:
+        variables["SERVICES"] = ",".join(services)
+    if persist:
+        variables |= {"PERSIST_STATE": "1", "S3_PERSIST": "1"}
+    return variables
 
 
 def listen(port: int | None) -> socket.socket:
@@ -130,6 +141,11 @@ class Engine:
         port: Port to serve on; None for a free one. Kept over restarts.
         environment: The environment to take `PATH` and the like from.
         on_hint: Called in the event loop for every hint.
+        control_port: Port on loopback to which requests for functions and their logs are handed
+            on; None to leave them to MiniStack.
+        services: Names of the services to serve; none for all that there are.
+        persist: Keep what the services hold, save stream records, in *state_dir*: read when they
+            start, written when they are stopped.
     """
 
     def __init__(
@@ -139,12 +155,18 @@ class Engine:
         port: int | None,
         environment: Mapping[str, str],
         on_hint: Callable[[Hint], None],
+        control_port: int | None = None,
+        services: tuple[str, ...] = DATA_SERVICES,
+        persist: bool = False,
     ) -> None:
         self._home = state_dir / "engine"
         self._log_path = state_dir / "engine.log"
         self._port = port
         self._environment = environment
         self._on_hint = on_hint
+        self._control_port = control_port
+        self._services = services
+        self._persist = persist
         self._process: subprocess.Popen[bytes] | None = None
         self._line: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -211,7 +233,9 @@ class Engine:
         if self._process:
             process, self._process = self._process, None
             try:
-                await asyncio.to_thread(process.wait, _STOP_SECONDS_MAX)
+                await asyncio.to_thread(
+                    process.wait, _SAVE_SECONDS_MAX if self._persist else _STOP_SECONDS_MAX
+                )
             except subprocess.TimeoutExpired:
                 pass
             finally:
@@ -234,10 +258,15 @@ class Engine:
                     str(_HOST_SCRIPT),
                     f"--listen-fd={descriptors[0]}",
                     f"--parent-fd={descriptors[1]}",
+                    *self._options(),
                 ],
                 cwd=self._home,
                 env=engine_environment(
-                    self._environment, home=self._home, port=self._port, services=DATA_SERVICES
+                    self._environment,
+                    home=self._home,
+                    port=self._port,
+                    services=self._services,
+                    persist=self._persist,
                 ),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -246,6 +275,12 @@ class Engine:
                 start_new_session=True,  # Ctrl-C in the terminal is for us; we end it in order
             )
         return ours
+
+    def _options(self) -> Iterator[str]:
+        if self._control_port is not None:
+            yield f"--control-port={self._control_port}"
+        if self._persist:
+            yield "--persist"
 
     async def _read(self, reader: asyncio.StreamReader, ready: asyncio.Future[None]) -> None:
         """Turn the host's lines into calls until its end of the line closes."""

@@ -3,7 +3,8 @@ The process that hosts the data services: MiniStack's ASGI app under uvicorn, a 
 
 Run by `tablecast.local.engine` as a script in an interpreter of its own, never imported by the rest
 of the package: MiniStack keeps its state in module globals and reads its settings at import. Only
-the standard library, MiniStack and uvicorn are imported here.
+the standard library, MiniStack, uvicorn and httptools are imported here; `gateway.py` beside this
+file, which needs no more, is loaded by its path.
 
 What this adds to MiniStack's own launcher:
 
@@ -13,6 +14,9 @@ What this adds to MiniStack's own launcher:
 - Its event source mapping pollers are off; the mappings are ours. A self-test refuses to start when
   a release of MiniStack has moved what is switched off.
 - A request that a browser sends for some other site is refused (foreign `Host` or `Origin`).
+- Requests for Lambda and for the logs of functions are handed on to the runtime, which owns both
+  (`gateway`). What MiniStack's own services would do with a function goes the same way
+  (`handover`).
 - Writes are told to the parent over an inherited socket, one line each, so that nobody has to poll:
 
   | line | meaning |
@@ -22,7 +26,9 @@ What this adds to MiniStack's own launcher:
   | `q NAME` | queue NAME may have receivable messages; `*` for any queue |
 
   A hint may be lost when the parent does not read; it is never needed for correctness.
-- When the socket closes, the process ends: the parent is gone, or wants it so.
+- When the socket closes, the process ends: the parent is gone, or wants it so. With `--persist`
+  what the services hold was read from the state folder first and is written there at the end;
+  stream records are not among it.
 """
 
 from __future__ import annotations
@@ -32,25 +38,48 @@ import asyncio
 import concurrent.futures
 import contextlib
 import ctypes
+import functools
 import gc
 import importlib
-import json
+import importlib.util
 import os
 import re
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-HEALTH_PATH: Final = "/_tablecast/health"
+def _beside(name: str) -> Any:
+    """Load a module that stands beside this file, without the package that it belongs to."""
+    path = Path(__file__).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"_tablecast_{name}", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"no module at {path}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+if TYPE_CHECKING:
+    from tablecast.local import gateway
+    from tablecast.local.gateway import AsgiApp, Message, Receive, Scope, Send
+else:
+    gateway = _beside("gateway")
+
+_USED_NAMES: Final = (
+    "app",
+    "_MAIN_LOOP",
+    "_loaded_modules",
+    "_get_module",
+    "save_all",
+    "_build_persistence_save_dict",
+    "_load_persisted_state",
+)
 _POLLER_MODULES: Final = ("lambda_svc", "pipes")
 _PRELOADED_MODULES: Final = ("dynamodb", "dynamodb_streams", "sqs", "ssm")
 _WORKER_THREADS_MAX: Final = 16
@@ -84,9 +113,6 @@ _JSON_HINTS: Final[dict[bytes, tuple[str, re.Pattern[bytes] | None]]] = {
     b"AmazonSQS.ChangeMessageVisibilityBatch": ("q", _QUEUE_NAME),
 }
 _FORM_CONTENT_TYPE: Final = b"application/x-www-form-urlencoded"
-_LOOPBACK_HOST: Final = re.compile(
-    rb"(?:https?://)?(?:127\.0\.0\.1|\[::1\]|(?:[A-Za-z0-9.\-]+\.)?localhost)(?::\d+)?/?"
-)
 
 
 class SelfTestError(Exception):
@@ -118,10 +144,17 @@ def hints(target: bytes | None, path: bytes, body: bytes) -> set[str]:
 
 
 class ParentLine:
-    """The socket to the parent: lines out, and its end is ours."""
+    """
+    The socket to the parent: lines out, and its end is ours.
 
-    def __init__(self, line: socket.socket) -> None:
+    Args:
+        line: The socket.
+        before_end: Called before the process ends because the parent closed the socket.
+    """
+
+    def __init__(self, line: socket.socket, *, before_end: Callable[[], None]) -> None:
         self._line = line
+        self._before_end = before_end
         self._pending: dict[str, None] = {}  # a set that keeps its order
         self._held_back = False
         line.setblocking(False)
@@ -157,36 +190,46 @@ class ParentLine:
         with contextlib.suppress(BlockingIOError):
             if self._line.recv(64):
                 return
-            # Nothing here outlives the process, so there is nothing to put in order first.
+            with contextlib.suppress(Exception):  # whatever it is, nobody is left to hear of it
+                self._before_end()
             os._exit(0)
 
 
 class Gate:
-    """ASGI middleware: answers the health path, refuses foreign pages, passes on the hints."""
+    """
+    ASGI middleware: refuses foreign pages, hands on what is not for MiniStack, passes on the hints.
 
-    def __init__(self, app: AsgiApp, parent: ParentLine) -> None:
+    Args:
+        app: MiniStack.
+        parent: Gets the hints.
+        runtime: Answers what is not for MiniStack; None when there is nobody.
+    """
+
+    def __init__(self, app: AsgiApp, parent: ParentLine, runtime: AsgiApp | None) -> None:
         self._app = app
         self._parent = parent
+        self._runtime = runtime
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
         if scope["type"] != "http":
             return  # websockets belong to services that are not served here
+        if await gateway.refuse_foreign(scope, send):
+            return
         target = content_type = None
         for name, value in scope["headers"]:
             if name == b"x-amz-target":
                 target = value
             elif name == b"content-type":
                 content_type = value
-            elif name in (b"host", b"origin") and not _LOOPBACK_HOST.fullmatch(value):
-                await _answer(send, 403, {"message": f"{name.decode()} must be a loopback address"})
-                return
-        if scope["path"] == HEALTH_PATH:
+        if scope["path"] == gateway.HEALTH_PATH:
             started = poller_threads()
-            await _answer(send, 500 if started else 200, {"pollers": started})
-        elif target in _JSON_HINTS or (
-            target is None and content_type is not None and _FORM_CONTENT_TYPE in content_type
-        ):
+            await gateway.answer_json(send, 500 if started else 200, {"pollers": started})
+        elif target in _JSON_HINTS:
+            await self._watched(target, scope, receive, send)
+        elif self._runtime is not None and gateway.is_own(scope):
+            await self._runtime(scope, receive, send)
+        elif target is None and content_type is not None and _FORM_CONTENT_TYPE in content_type:
             await self._watched(target, scope, receive, send)
         else:
             await self._app(scope, receive, send)
@@ -210,16 +253,6 @@ class Gate:
         await self._app(scope, copying_receive, hinting_send)
 
 
-async def _answer(send: Send, status: int, content: dict[str, Any]) -> None:
-    body = json.dumps(content).encode()
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
 def load_ministack() -> Any:
     """
     Import MiniStack with its pollers switched off.
@@ -230,7 +263,7 @@ def load_ministack() -> Any:
         SelfTestError: What is switched off is not where it was, or would not stay off.
     """
     app = importlib.import_module("ministack.app")
-    for name in ("app", "_MAIN_LOOP", "_loaded_modules", "_get_module"):
+    for name in _USED_NAMES:
         if not hasattr(app, name):
             raise SelfTestError(f"ministack.app has no {name}")
     for name in _POLLER_MODULES:
@@ -261,17 +294,33 @@ def poller_threads() -> list[str]:
     return started + sorted(name for name in running if "_poll_loop" in name)
 
 
-async def serve(listener: socket.socket, parent: ParentLine) -> None:
-    """Serve until the process is told to end."""
+async def serve(
+    listener: socket.socket, parent_end: socket.socket, *, control_port: int | None, persist: bool
+) -> None:
+    """
+    Serve until the process is told to end.
+
+    Args:
+        listener: Socket to serve on.
+        parent_end: Socket to the parent.
+        control_port: Port on loopback at which the runtime answers; None when it does not.
+        persist: Read what the services hold from the state folder, and write it there at the end.
+    """
     import uvicorn  # noqa: PLC0415 - after the settings are in place, as MiniStack
 
     app = load_ministack()
+    parent = ParentLine(parent_end, before_end=functools.partial(save, app) if persist else _never)
+    runtime = None
+    if control_port is not None:
+        runtime = gateway.Forward("127.0.0.1", control_port, name="the local runtime")
     loop = asyncio.get_running_loop()
     # The two lines of MiniStack's own start-up that its services rely on.
     app._MAIN_LOOP = loop  # noqa: SLF001
     loop.set_default_executor(concurrent.futures.ThreadPoolExecutor(_WORKER_THREADS_MAX))
     for name in _PRELOADED_MODULES:
         app._get_module(name)  # noqa: SLF001 - so that the first request does not pay for it
+    if persist:
+        app._load_persisted_state()  # noqa: SLF001 - what its own start-up does
     gc.collect()
     gc.freeze()
     parent.open()
@@ -282,7 +331,7 @@ async def serve(listener: socket.socket, parent: ParentLine) -> None:
             parent.send("ready")
 
     config = uvicorn.Config(
-        Gate(app.app, parent),
+        Gate(app.app, parent, runtime),
         lifespan="off",
         http="httptools",
         ws="none",
@@ -296,6 +345,11 @@ async def serve(listener: socket.socket, parent: ParentLine) -> None:
     await Server(config).serve(sockets=[listener])
 
 
+def save(app: Any) -> None:
+    """Write what the services hold to the state folder, as MiniStack does when it ends."""
+    app.save_all(app._build_persistence_save_dict())  # noqa: SLF001 - see load_ministack
+
+
 def end_with_parent() -> None:
     """Have the kernel end this process when its parent dies, where the kernel can."""
     if sys.platform == "linux":
@@ -307,10 +361,12 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0] if __doc__ else None)
     parser.add_argument("--listen-fd", type=int, required=True)
     parser.add_argument("--parent-fd", type=int, required=True)
+    parser.add_argument("--control-port", type=int)
+    parser.add_argument("--persist", action="store_true")
     options = parser.parse_args(arguments)
     end_with_parent()
     listener = socket.socket(fileno=options.listen_fd)
-    parent = ParentLine(socket.socket(fileno=options.parent_fd))
+    parent_end = socket.socket(fileno=options.parent_fd)
     try:
         import uvloop  # noqa: PLC0415 - not on every platform
 
@@ -319,7 +375,14 @@ def main(arguments: Sequence[str]) -> int:
         new_loop = None
     with asyncio.Runner(loop_factory=new_loop) as runner:
         try:
-            runner.run(serve(listener, parent))
+            runner.run(
+                serve(
+                    listener,
+                    parent_end,
+                    control_port=options.control_port,
+                    persist=options.persist,
+                )
+            )
         except SelfTestError as error:
             sys.stderr.write(f"the data services do not pass their self-test: {error}\n")
             return 1
