@@ -2,30 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NoConnectionError
 
+from tablecast.aws.lean_refusal import worth_repeating
 from tablecast.errors import AwsError
-
-_SERVER_FAULT: Final = 500
-_THROTTLED: Final = 429
-_THROTTLES: Final = frozenset(
-    {
-        "KmsThrottled",
-        "LimitExceededException",
-        "RequestLimitExceeded",
-        "RequestThrottled",
-        "RequestThrottledException",
-        "ServiceUnavailable",
-        "SlowDown",
-        "ThrottledException",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
-    }
-)
 
 
 def refusal(operation: str, error: ClientError | BotoCoreError) -> AwsError:
@@ -49,11 +30,10 @@ def refusal(operation: str, error: ClientError | BotoCoreError) -> AwsError:
     said = error.response.get("Error", {})
     code = str(said.get("Code", "Unknown"))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    short = code.rpartition(".")[2]
     return AwsError(
         operation,
         code=code,
         message=str(said.get("Message", "")),
         status=status,
-        retryable=short in _THROTTLES or status >= _SERVER_FAULT or status == _THROTTLED,
+        retryable=worth_repeating(code, status),
     )

@@ -8,6 +8,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tablecast.aws.refusal import refusal
+from tablecast.aws.send_answer import failed_entries
 from tablecast.aws.session import READING, SENDING, client
 from tablecast.ports import FailedEntry, OutgoingMessage
 
@@ -36,12 +37,7 @@ class SqsSendBatch:
             )
         except (ClientError, BotoCoreError) as error:
             raise refusal("sqs.SendMessageBatch", error) from error
-        return [
-            FailedEntry(
-                failed["Id"], failed["Code"], failed.get("Message", ""), failed["SenderFault"]
-            )
-            for failed in answer.get("Failed", ())  # Absent when there is none.
-        ]
+        return failed_entries(entries, answer)
 
 
 def find_queue_url(queue: str, *, sqs: Any = None) -> str:
