@@ -90,12 +90,16 @@ class Request:
         payload: The event as JSON.
         trace: X-Ray trace header.
         answer: Gets the answer.
+        invoked_arn: ARN as it was asked for; None for that of the function's version.
+        client_context: Client context as JSON text.
     """
 
     id: str
     payload: bytes
     trace: str
     answer: asyncio.Future[Invocation]
+    invoked_arn: str | None = None
+    client_context: str | None = None
 
     def finish(self, invocation: Invocation) -> None:
         """Give the answer, if somebody still waits for it."""
@@ -366,15 +370,14 @@ class Environment:
     def _send(self, process: FunctionProcess, request: Request) -> None:
         """Give the event to the process, which waits for it."""
         self._sent = True
-        process.api.send(
-            request.id,
-            request.payload,
-            {
-                "Lambda-Runtime-Deadline-Ms": str(self._deadline_ms),
-                "Lambda-Runtime-Invoked-Function-Arn": self._spec.arn,
-                "Lambda-Runtime-Trace-Id": request.trace,
-            },
-        )
+        headers = {
+            "Lambda-Runtime-Deadline-Ms": str(self._deadline_ms),
+            "Lambda-Runtime-Invoked-Function-Arn": request.invoked_arn or self._spec.version_arn,
+            "Lambda-Runtime-Trace-Id": request.trace,
+        }
+        if request.client_context:
+            headers["Lambda-Runtime-Client-Context"] = request.client_context
+        process.api.send(request.id, request.payload, headers)
 
     def _timed_out(self) -> None:
         """End an invocation that has had its time."""

@@ -15,6 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from tablecast.local.model import LATEST_VERSION, REGION
+
 LogStream = Literal["output", "log", "platform"]
 EndReason = Literal["idle", "reload", "closed", "timeout", "exit", "out of memory", "error"]
 
@@ -65,9 +67,14 @@ class FunctionLog:
         environment_id: Execution environment, which has a log stream of its own.
         line: Text without a line end at its end; a record of `logging` may have several lines.
         stream: `output`, a line of standard output or standard error; `log`, a record of `logging`;
-            `platform`, a line of Lambda's own (START, END, REPORT, INIT_REPORT, an error).
+            `platform`, a line of Lambda's own (START, END, REPORT, INIT_REPORT, an error), in the
+            JSON log format a JSON object.
         request_id: The invocation that was in progress; None between invocations.
         at: When it was read, in epoch seconds.
+        region: The function's region.
+        version: The version that ran.
+        log_group: Log group that the event belongs to.
+        log_stream: The execution environment's stream in it.
     """
 
     function: str
@@ -76,6 +83,10 @@ class FunctionLog:
     stream: LogStream
     request_id: str | None
     at: float
+    region: str = REGION
+    version: str = LATEST_VERSION
+    log_group: str = ""
+    log_stream: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +128,8 @@ class InvocationFinished:
         billed_duration_ms: Duration and init duration in whole milliseconds.
         init_duration_ms: How long the init phase took; None unless this was a cold start.
         max_memory_used_mb: Most memory that the process has used so far.
+        region: The function's region.
+        version: The version that ran.
     """
 
     function: str
@@ -128,6 +141,8 @@ class InvocationFinished:
     billed_duration_ms: int
     init_duration_ms: float | None
     max_memory_used_mb: int
+    region: str = REGION
+    version: str = LATEST_VERSION
 
 
 FunctionEvent = (

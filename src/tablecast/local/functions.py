@@ -6,23 +6,24 @@ Functions on one machine: who may run, in which execution environment, and for h
 - For every invocation that waits, one environment is being started, side by side, but no more at a
   time than this machine's processors make sense of. What is started too many is kept as a spare.
 - Spares that nobody has needed for a while are ended, but for one a function.
-- A function with reserved concurrency throttles above it; the others share what the account has.
+- A function with reserved concurrency throttles above it, all its versions taken together; the
+  others share what the account has in their region.
 
-What happens inside an execution environment is said in `environment`.
+Versions of a function live side by side, each with environments of its own (see `function`). What
+happens inside an execution environment is said in `environment`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import re
 import secrets
 import shutil
 import time
 import uuid
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -30,9 +31,9 @@ from typing import Any, Final
 from tablecast.errors import LocalRuntimeError, MissingExtraError
 from tablecast.limits import LAMBDA_INIT_SECONDS_MAX, LAMBDA_PAYLOAD_BYTES_MAX
 from tablecast.local.environment import Environment, Request, Surroundings
-from tablecast.local.events import EndReason, FunctionEvent, FunctionInitFailed
+from tablecast.local.events import EndReason, FunctionEvent
+from tablecast.local.function import Function
 from tablecast.local.invocation import (
-    FunctionFault,
     Invocation,
     ThrottleReason,
     not_invokable,
@@ -40,7 +41,7 @@ from tablecast.local.invocation import (
     throttled,
 )
 from tablecast.local.memory import MemoryLimiter, memory_limiter
-from tablecast.local.model import FunctionSpec
+from tablecast.local.model import LATEST_VERSION, REGION, FunctionSpec
 from tablecast.local.variables import check_variables
 
 __all__ = ["FunctionPool", "FunctionSpec", "Invocation"]
@@ -70,7 +71,8 @@ class FunctionPool:
         limiter: Limits the memory of processes; the best way that works here when omitted.
         idle_seconds_max: How long a spare execution environment is kept.
         init_seconds_max: How long the init phase may take.
-        concurrency: Executions at a time that functions without reserved concurrency share.
+        concurrency: Executions at a time that functions of a region without reserved concurrency
+            share.
     """
 
     def __init__(
@@ -92,7 +94,9 @@ class FunctionPool:
         self._init_seconds_max = init_seconds_max
         self._concurrency = concurrency
         self._surroundings: Surroundings | None = None
-        self._functions: dict[str, _Function] = {}
+        self._functions: dict[tuple[str, str, str], Function] = {}  # region, name, version
+        self._leaving: set[Function] = set()
+        self._reserved: dict[tuple[str, str], int] = {}  # region, name
         self._tasks: set[asyncio.Task[None]] = set()
         self._trimming: asyncio.TimerHandle | None = None
         self._starts_max = max(_STARTS_MIN, _STARTS_PER_PROCESSOR * (os.cpu_count() or 1))
@@ -120,16 +124,70 @@ class FunctionPool:
             )
         check_variables(spec)
         surroundings = self._surroundings or self._prepare()
-        known = self._functions.get(spec.name)
+        key = (spec.region, spec.name, spec.version)
+        known = self._functions.get(key)
+        if spec.reserved_concurrency != (known.spec.reserved_concurrency if known else None):
+            self.reserve(spec.name, spec.reserved_concurrency, region=spec.region)
         if known is None:
-            self._functions[spec.name] = _Function(
+            self._functions[key] = Function(
                 spec, self, folder=self._folder / spec.name, surroundings=surroundings
             )
-        elif known.spec != spec:
-            known.spec = spec
-            await self.reload([spec.name])
+            return
+        before, known.spec = known.spec, spec
+        if replace(spec, reserved_concurrency=before.reserved_concurrency) != before:
+            known.renew()
+            self.start_more()
 
-    async def invoke(self, name: str, payload: bytes, *, trace: str | None = None) -> Invocation:
+    async def unregister(
+        self, name: str, *, version: str | None = None, region: str = REGION
+    ) -> None:
+        """
+        Make a function, or one version of it, no longer invokable; harmless when it is not there.
+
+        Invocations that were taken on are answered; then their environments end.
+
+        Args:
+            name: Function name.
+            version: The version; all of them, and the reserved concurrency, when omitted.
+            region: The function's region.
+        """
+        if version is None:
+            self._reserved.pop((region, name), None)
+        for key in [
+            key
+            for key in self._functions
+            if key[:2] == (region, name) and version in {None, key[2]}
+        ]:
+            function = self._functions.pop(key)
+            self._leaving.add(function)
+            function.leave()
+
+    def reserve(self, name: str, concurrency: int | None, *, region: str = REGION) -> None:
+        """
+        Reserve concurrency for a function, from the next invocation on; nothing is restarted.
+
+        Args:
+            name: Function name; it need not be registered yet.
+            concurrency: Most executions at a time, of all versions together; 0 throttles every
+                invocation; None for a share of what the account has.
+            region: The function's region.
+        """
+        if concurrency is None:
+            self._reserved.pop((region, name), None)
+        else:
+            self._reserved[region, name] = concurrency
+
+    async def invoke(
+        self,
+        name: str,
+        payload: bytes,
+        *,
+        version: str = LATEST_VERSION,
+        region: str = REGION,
+        invoked_arn: str | None = None,
+        client_context: str | None = None,
+        trace: str | None = None,
+    ) -> Invocation:
         """
         Run a function and return its answer.
 
@@ -138,20 +196,32 @@ class FunctionPool:
         Args:
             name: Name of a registered function.
             payload: The event as JSON, at most 6 MB.
+            version: Which version.
+            region: The function's region.
+            invoked_arn: ARN as it was asked for, which the context object shows; that of the
+                function or version when omitted.
+            client_context: Client context as JSON text, not in Base64.
             trace: X-Ray trace header; a new trace, not sampled, when omitted.
         Returns:
             The answer, also when the function failed or was not run.
         """
         request_id = str(uuid.uuid4())
-        function = self._functions.get(name)
+        function = self._functions.get((region, name, version))
         if function is None or self._closed:
             return not_invokable(request_id, f"Function not found: {name}")
         if len(payload) > LAMBDA_PAYLOAD_BYTES_MAX:
             return request_too_large(request_id)
-        if refusal := self._refusal(function):
+        if refusal := self._refusal(region, name):
             return throttled(request_id, refusal)
         answer: asyncio.Future[Invocation] = asyncio.get_running_loop().create_future()
-        request = Request(request_id, payload, trace or _new_trace(), answer)
+        request = Request(
+            request_id,
+            payload,
+            trace or _new_trace(),
+            answer,
+            invoked_arn=invoked_arn,
+            client_context=client_context,
+        )
         function.take(request)
         try:
             return await answer
@@ -163,12 +233,15 @@ class FunctionPool:
         """
         Have invocations that begin from now on run the code as it is on disk now.
 
+        Published versions stay as they are.
+
         Args:
             names: Functions; all when omitted.
         """
-        chosen = self._functions if names is None else set(names) & self._functions.keys()
-        for name in chosen:
-            self._functions[name].renew()
+        chosen = None if names is None else set(names)
+        for (_, name, version), function in self._functions.items():
+            if version == LATEST_VERSION and (chosen is None or name in chosen):
+                function.renew()
         self.start_more()
 
     async def aclose(self) -> None:
@@ -176,7 +249,7 @@ class FunctionPool:
         self._closed = True
         if self._trimming is not None:
             self._trimming.cancel()
-        for function in self._functions.values():
+        for function in self._all():
             function.close()
         while self._tasks:
             await asyncio.wait(self._tasks)
@@ -205,8 +278,9 @@ class FunctionPool:
 
     def start_more(self) -> None:
         """Start environments for invocations that wait, as many at a time as make sense."""
-        starting = sum(len(function.starting) for function in self._functions.values())
-        for function in self._functions.values():
+        functions = self._all()
+        starting = sum(len(function.starting) for function in functions)
+        for function in functions:
             while starting < self._starts_max and len(function.starting) < len(function.waiting):
                 function.start()
                 starting += 1
@@ -231,17 +305,27 @@ class FunctionPool:
         for function in self._functions.values():
             function.trim(used_before)
 
-    def _refusal(self, function: _Function) -> ThrottleReason | None:
-        """Say why *function* may not run once more now, if so."""
-        reserved = function.spec.reserved_concurrency
+    def left(self, function: Function) -> None:
+        """Forget a function that was unregistered and has done all its work."""
+        self._leaving.discard(function)
+
+    def _all(self) -> list[Function]:
+        return [*self._functions.values(), *self._leaving]
+
+    def _refusal(self, region: str, name: str) -> ThrottleReason | None:
+        """Say why the function may not run once more now, if so."""
+        reserved = self._reserved.get((region, name))
         if reserved is not None:
-            if function.active >= reserved:
+            active = sum(
+                each.active for key, each in self._functions.items() if key[:2] == (region, name)
+            )
+            if active >= reserved:
                 return "ReservedFunctionConcurrentInvocationLimitExceeded"
             return None
         active = sum(
             each.active
-            for each in self._functions.values()
-            if each.spec.reserved_concurrency is None
+            for key, each in self._functions.items()
+            if key[0] == region and key[:2] not in self._reserved
         )
         return "ConcurrentInvocationLimitExceeded" if active >= self._concurrency else None
 
@@ -256,126 +340,6 @@ class FunctionPool:
             init_seconds_max=self._init_seconds_max,
         )
         return self._surroundings
-
-
-class _Function:
-    """
-    A function and its execution environments; the owner of the latter.
-
-    Args:
-        spec: Its specification; may be replaced.
-        pool: Where it belongs.
-        folder: Folder for its environments.
-        surroundings: What its environments share with others.
-    """
-
-    def __init__(
-        self, spec: FunctionSpec, pool: FunctionPool, *, folder: Path, surroundings: Surroundings
-    ) -> None:
-        self.spec = spec
-        self.waiting: deque[Request] = deque()
-        self.starting: set[Environment] = set()
-        self._pool = pool
-        self._folder = folder
-        self._surroundings = surroundings
-        self._idle: deque[Environment] = deque()  # used last: rightmost
-        self._busy: set[Environment] = set()
-        self._outdated: set[Environment] = set()  # those of the busy that end next
-        self._init_failure: tuple[str, str] | None = None
-
-    @property
-    def active(self) -> int:
-        """Invocations that wait or are in progress."""
-        return len(self.waiting) + len(self._busy)
-
-    def take(self, request: Request) -> None:
-        """Run an invocation, as soon as there is an environment for it."""
-        if self._idle:
-            self._run(self._idle.pop(), request)
-        else:
-            self.waiting.append(request)
-            self._pool.start_more()
-
-    def forget(self, request: Request) -> None:
-        """Drop an invocation that has not begun; one that has goes on."""
-        with contextlib.suppress(ValueError):
-            self.waiting.remove(request)
-
-    def start(self) -> None:
-        """Start an environment."""
-        environment = Environment(
-            self.spec, folder=self._folder, surroundings=self._surroundings, owner=self
-        )
-        self.starting.add(environment)
-        environment.start()
-
-    def renew(self) -> None:
-        """End the environments that are there, the busy ones when they are done."""
-        self._init_failure = None
-        for environment in (*self.starting, *self._idle):
-            self._pool.end(environment, "reload")
-        self.starting.clear()
-        self._idle.clear()
-        self._outdated |= self._busy
-
-    def close(self) -> None:
-        """End everything."""
-        for request in self.waiting:
-            request.finish(not_invokable(request.id, "the function was stopped"))
-        self.waiting.clear()
-        for environment in (*self.starting, *self._idle, *self._busy):
-            self._pool.end(environment, "closed")
-        self.starting.clear()
-        self._idle.clear()
-        self._busy.clear()
-
-    def trim(self, used_before: float) -> None:
-        """End what was used last before *used_before*, but keep one environment."""
-        while len(self._idle) > 1 and self._idle[0].idle_since <= used_before:
-            self._pool.end(self._idle.popleft(), "idle")
-        if len(self._idle) > 1:
-            self._pool.trim_later()
-
-    # What environments say: Owner.
-
-    def available(self, environment: Environment) -> None:
-        """Give an environment its next invocation, or keep it."""
-        self.starting.discard(environment)
-        self._busy.discard(environment)
-        if self._pool.closed:
-            return
-        if environment in self._outdated:
-            self._outdated.discard(environment)
-            self._pool.end(environment, "reload")
-        elif self.waiting:
-            self._run(environment, self.waiting.popleft())
-        else:
-            self._keep(environment)
-        self._pool.start_more()
-
-    def init_succeeded(self) -> None:
-        """Let the next failure be told again."""
-        self._init_failure = None
-
-    def init_failed(self, environment: Environment, fault: FunctionFault) -> None:
-        """Tell why the function does not start, once."""
-        failure = fault.error_type, fault.message
-        if failure != self._init_failure:
-            self._init_failure = failure
-            self._pool.observe(FunctionInitFailed(self.spec.name, environment.id, *failure))
-
-    def _run(self, environment: Environment, request: Request) -> None:
-        self._busy.add(environment)
-        environment.invoke(request)
-
-    def _keep(self, environment: Environment) -> None:
-        environment.idle_since = asyncio.get_running_loop().time()
-        if environment.ready:
-            self._idle.append(environment)
-        else:
-            self._idle.appendleft(environment)  # it has no process: taken last
-        if len(self._idle) > 1:
-            self._pool.trim_later()
 
 
 def _new_trace() -> str:

@@ -26,10 +26,12 @@ from tablecast.limits import (
 
 REGION: Final = "us-east-1"
 ACCOUNT_ID: Final = "000000000000"
+LATEST_VERSION: Final = "$LATEST"
 
 KeyType = Literal["S", "N", "B"]
 StreamViewType = Literal["KEYS_ONLY", "NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES"]
 StartingPosition = Literal["TRIM_HORIZON", "LATEST"]
+LogFormat = Literal["Text", "JSON"]
 
 
 def queue_arn(name: str) -> str:
@@ -37,9 +39,9 @@ def queue_arn(name: str) -> str:
     return f"arn:aws:sqs:{REGION}:{ACCOUNT_ID}:{name}"
 
 
-def function_arn(name: str) -> str:
-    """Return the ARN of the local function *name*."""
-    return f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{name}"
+def function_arn(name: str, region: str = REGION) -> str:
+    """Return the ARN of the local function *name* in *region*."""
+    return f"arn:aws:lambda:{region}:{ACCOUNT_ID}:function:{name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,7 @@ class QueueSpec:
 @dataclass(frozen=True, slots=True)
 class FunctionSpec:
     """
-    A Lambda function that runs on this machine's Python.
+    One version of a Lambda function, which runs on this machine's Python.
 
     Args:
         name: Function name.
@@ -130,8 +132,20 @@ class FunctionSpec:
         environment: Environment variables of the function.
         memory_mb: 128 to 10,240.
         timeout_seconds: 1 to 900.
-        reserved_concurrency: Most executions at a time; None for the account's pool; 0 throttles
-            every invocation.
+        reserved_concurrency: Most executions at a time, of all versions together; None for the
+            account's pool; 0 throttles every invocation.
+        region: The function's region.
+        version: `$LATEST`, or the number of a published version.
+        runtime: The runtime that it was made for, `python3.12`; None for this machine's Python. It
+            runs on this machine's Python in any case, and its log says so where they differ.
+        layers: Folders of unzipped layers, the first to be merged into `/opt` first.
+        log_format: Text, or JSON.
+        application_log_level: With JSON, the least level of the function's own records: TRACE,
+            DEBUG, INFO, WARN, ERROR or FATAL; None for INFO.
+        system_log_level: With JSON, the least level of Lambda's own: DEBUG, INFO or WARN; None for
+            INFO.
+        log_group: Name of its log group; None for `/aws/lambda/` and its name.
+        code_id: Tells one state of the code in *code_dir* from another.
     """
 
     name: str
@@ -141,6 +155,15 @@ class FunctionSpec:
     memory_mb: int = 128
     timeout_seconds: int = 3
     reserved_concurrency: int | None = None
+    region: str = REGION
+    version: str = LATEST_VERSION
+    runtime: str | None = None
+    layers: tuple[Path, ...] = ()
+    log_format: LogFormat = "Text"
+    application_log_level: str | None = None
+    system_log_level: str | None = None
+    log_group: str | None = None
+    code_id: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what Lambda would refuse."""
@@ -154,8 +177,18 @@ class FunctionSpec:
 
     @property
     def arn(self) -> str:
-        """ARN of the function in the local account."""
-        return function_arn(self.name)
+        """ARN of the function in the local account, without its version."""
+        return function_arn(self.name, self.region)
+
+    @property
+    def version_arn(self) -> str:
+        """ARN under which this version is invoked when nothing else is asked for."""
+        return self.arn if self.version == LATEST_VERSION else f"{self.arn}:{self.version}"
+
+    @property
+    def log_group_name(self) -> str:
+        """Where its log goes."""
+        return f"/aws/lambda/{self.name}" if self.log_group is None else self.log_group
 
 
 @dataclass(frozen=True, slots=True)
