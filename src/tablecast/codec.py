@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn, TypeAlias
+from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
 
 Dumps: TypeAlias = Callable[[Any], str]
 """JSON value -> compact JSON text in printable ASCII; ValueError when it has no exact form."""
@@ -28,6 +28,27 @@ It is asked for values that came from JSON, and for nothing else.
 """
 
 
+class Head(NamedTuple):
+    """
+    What is read of a change record before anybody looks into it.
+
+    Args:
+        event_id: Its eventID, not empty.
+        event_name: Its eventName.
+        sequence_number: Its SequenceNumber, decimal digits.
+        keys: JSON text of its Keys, an object.
+    """
+
+    event_id: str
+    event_name: str
+    sequence_number: str
+    keys: str
+
+
+ReadHead: TypeAlias = Callable[[str], "Head | None"]
+"""JSON text of a change record -> its head; None when that cannot be read without parsing it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Codec:
     """
@@ -36,10 +57,12 @@ class Codec:
     Args:
         encode: Writes a change.
         loads: Reads one.
+        read_head: Reads its head alone; None where that is not possible.
     """
 
     encode: Encode
     loads: Loads
+    read_head: ReadHead | None = None
 
 
 def dumps(value: Any) -> str:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Final, Literal, TypeAlias, TypeVar, overload
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar, overload
 
 from tablecast import codec
 from tablecast.change import Change, Record
@@ -134,6 +134,30 @@ class ErrorDetail:
         )
 
 
+class RecordText(NamedTuple):
+    """A change record of a packed message that is still text: where it stands, how it is read."""
+
+    line: str
+    place: int
+    constants: Mapping[str, str]
+    loads: codec.Loads
+
+    def parse(self) -> Record:
+        """
+        Return the record.
+
+        Raises:
+            MalformedMessageError: It is no JSON object.
+        """
+        try:
+            record = self.loads(self.line)
+        except ValueError as error:
+            raise MalformedMessageError(
+                f"data[{self.place}]", rule="JSON", got=_described(self.line)
+            ) from error
+        return {**self.constants, **_object(record, f"data[{self.place}]")}
+
+
 class Lines(Sequence[Record]):
     """
     Change records that are parsed when they are asked for, each time anew.
@@ -160,19 +184,20 @@ class Lines(Sequence[Record]):
     def __getitem__(self, index: int | slice) -> Record | Lines:
         if isinstance(index, slice):
             return Lines(self._lines[index], constants=self._constants, loads=self._loads)
-        try:
-            record = self._loads(self._lines[index])
-        except ValueError as error:
-            raise MalformedMessageError(
-                f"data[{index}]", rule="JSON", got=_described(self._lines[index])
-            ) from error
-        return {**self._constants, **_object(record, f"data[{index}]")}
+        return RecordText(self._lines[index], index, self._constants, self._loads).parse()
 
     def __len__(self) -> int:
         return len(self._lines)
 
     def __iter__(self) -> Iterator[Record]:
         return (self[index] for index in range(len(self._lines)))
+
+    def texts(self) -> Iterator[RecordText]:
+        """Yield the changes unparsed."""
+        return (
+            RecordText(line, index, self._constants, self._loads)
+            for index, line in enumerate(self._lines)
+        )
 
     def __repr__(self) -> str:
         return f"<{len(self)} change records>"
@@ -452,7 +477,7 @@ def _whole(data: list[Any], source: str) -> tuple[Record, ...]:
 def _inflated(data: str) -> str:
     """Return the text of compressed *data*; it never grows beyond `PLAIN_BYTES_MAX`."""
     try:
-        packed = base64.b64decode(data, validate=True)
+        packed = binascii.a2b_base64(data, strict_mode=True)
     except (binascii.Error, ValueError) as error:
         raise MalformedMessageError("data", rule="base64", got=_described(data)) from error
     inflater = zlib.decompressobj()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -100,14 +101,33 @@ def test_a_journal_that_cannot_be_written_is_done_without(tmp_path: Path) -> Non
     journal.close()
 
 
-def test_a_disk_that_fills_up_is_survived(tmp_path: Path) -> None:
-    """A note that fails ends the notes, not the handling."""
-    journal = FileJournal(tmp_path)
-    journal.close()
-    journal._file = os.open("/dev/full", os.O_RDWR)
-    journal.begin("m", MARK)
+def test_a_full_disk_is_survived(tmp_path: Path) -> None:
+    """A journal that cannot be written is done without."""
+    script = (
+        "import resource, sys; from pathlib import Path; from tablecast.aws.journal import *;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)); "
+        "journal = FileJournal(Path(sys.argv[1])); journal.begin('m', CrashMark('e', 1));"
+        "journal.clear('m'); print(journal.begun('m'))"
+    )
 
-    assert journal._file is None
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "journal")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ("[]\n", "") == (done.stdout, done.stderr)
+
+
+def test_a_note_too_long_is_left_out(tmp_path: Path) -> None:
+    """What does not fit is not noted; the notes after it are."""
+    journal = FileJournal(tmp_path)
+    journal.begin("m" * 5_000, MARK)
+    journal.begin("m", MARK)
+    journal.close()
+
+    assert [MARK] == FileJournal(tmp_path).begun("m")
 
 
 def test_old_crashes_are_forgotten(tmp_path: Path) -> None:

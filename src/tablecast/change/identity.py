@@ -67,7 +67,7 @@ def item_id(keys: Mapping[str, AttributeValue]) -> str:
 
 
 def _key_text(name: str, value: Any) -> str:
-    if isinstance(value, Mapping) and len(value) == 1:
+    if (type(value) is dict or isinstance(value, Mapping)) and len(value) == 1:
         ((tag, content),) = value.items()
         text_of = _KEY_TEXTS.get(tag)
         if text_of is not None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Generic, Self, cast, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, cast, overload
 
 from tablecast.attributes import decode_item, decode_value, same_value
 from tablecast.change.identity import EventName, Record, SequenceNumber, item_id
 from tablecast.change.model import ModelT, conversion_to
+from tablecast.codec import Head, Loads, loads
 from tablecast.errors import MalformedRecordError, UsageError
 from tablecast.paths import parse_path, value_at
 
@@ -53,17 +54,20 @@ class Change(Generic[ItemT_co]):
     """
 
     __slots__ = (
-        "_dynamodb",
+        "_head",
         "_item_id",
         "_keys",
+        "_keys_part",
+        "_loads",
         "_model",
         "_new",
         "_old",
+        "_read",
+        "_record",
+        "_sequence_number",
         "event_id",
         "event_name",
         "receive_count",
-        "record",
-        "sequence_number",
     )
 
     event_id: Final[str]
@@ -72,33 +76,33 @@ class Change(Generic[ItemT_co]):
     event_name: Final[EventName]
     """INSERT, MODIFY or REMOVE."""
 
-    sequence_number: Final[SequenceNumber]
-    """Place in the shard; comparable between changes of one item."""
-
     receive_count: Final[int]
     """How often the message of this change was received, this time included."""
 
-    record: Final[Record]
-    """The record that arrived, in DynamoDB JSON."""
-
-    def __init__(self, record: Record, model: type[Any] | None, receive_count: int) -> None:
-        """Read what every change needs; `from_record` is the way to make one."""
-        event_name = record.get("eventName")
-        if not isinstance(event_name, str) or event_name not in _IMAGES_NEEDED:
-            raise MalformedRecordError("eventName", rule="INSERT, MODIFY or REMOVE", got=event_name)
-        event_id = record.get("eventID")
-        if not isinstance(event_id, str) or not event_id:
-            raise MalformedRecordError("eventID", rule="non-empty text", got=event_id)
-        dynamodb = record.get("dynamodb")
-        if not isinstance(dynamodb, Mapping):
-            raise MalformedRecordError("dynamodb", rule="an object", got=type(dynamodb).__name__)
-        self.event_name = cast("EventName", event_name)
-        self.event_id = event_id
-        self.sequence_number = SequenceNumber.parse(dynamodb.get("SequenceNumber"))
+    def __init__(
+        self,
+        head: Head,
+        record: Record | None,
+        model: type[Any] | None,
+        receive_count: int,
+        read: Callable[[], Record] | None = None,
+        loads: Loads = loads,
+    ) -> None:
+        """Keep what every change needs; `from_record` and `from_head` are the ways to make one."""
+        if head.event_name not in _IMAGES_NEEDED:
+            raise MalformedRecordError(
+                "eventName", rule="INSERT, MODIFY or REMOVE", got=head.event_name
+            )
+        self.event_name = cast("EventName", head.event_name)
+        self.event_id = head.event_id
         self.receive_count = receive_count
-        self.record = record
-        self._dynamodb = dynamodb
+        self._head = head
+        self._record = record
+        self._read = read
+        self._loads = loads
         self._model = model
+        self._sequence_number: SequenceNumber | None = None
+        self._keys_part: Any = None
         self._item_id: str | None = None
         self._keys: dict[str, Any] | None = None
         self._new: Any = _UNREAD
@@ -135,7 +139,61 @@ class Change(Generic[ItemT_co]):
         """
         if model is not None:
             conversion_to(model)
-        return cls(record, model, receive_count)
+        event_name = record.get("eventName")
+        if not isinstance(event_name, str):
+            raise MalformedRecordError("eventName", rule="INSERT, MODIFY or REMOVE", got=event_name)
+        event_id = record.get("eventID")
+        if not isinstance(event_id, str) or not event_id:
+            raise MalformedRecordError("eventID", rule="non-empty text", got=event_id)
+        dynamodb = record.get("dynamodb")
+        if not isinstance(dynamodb, Mapping):
+            raise MalformedRecordError("dynamodb", rule="an object", got=type(dynamodb).__name__)
+        number = SequenceNumber.parse(dynamodb.get("SequenceNumber"))
+        head = Head(event_id, event_name, number.text, "")
+        return cls(head, record, model, receive_count)
+
+    @classmethod
+    def from_head(
+        cls,
+        head: Head,
+        *,
+        read: Callable[[], Record],
+        loads: Loads,
+        model: type[Any] | None = None,
+        receive_count: int = 1,
+    ) -> Change[Any]:
+        """
+        Return a change whose record is not parsed until something of it is asked for.
+
+        Args:
+            head: The head of the record.
+            read: Returns the record.
+            loads: Reads the keys of *head*.
+            model: As in `from_record`.
+            receive_count: As in `from_record`.
+        Raises:
+            MalformedRecordError: The eventName is none.
+        """
+        return cls(head, None, model, receive_count, read, loads)
+
+    @property
+    def record(self) -> Record:
+        """The record that arrived, in DynamoDB JSON."""
+        if self._record is None:
+            self._record = cast("Callable[[], Record]", self._read)()
+        return self._record
+
+    @property
+    def sequence_number(self) -> SequenceNumber:
+        """Place in the shard; comparable between changes of one item."""
+        if self._sequence_number is None:
+            self._sequence_number = SequenceNumber.parse(self._head.sequence_number)
+        return self._sequence_number
+
+    @property
+    def _dynamodb(self) -> Mapping[str, Any]:
+        part: Mapping[str, Any] = self.record["dynamodb"]
+        return part
 
     @property
     def keys(self) -> dict[str, Any]:
@@ -270,10 +328,15 @@ class Change(Generic[ItemT_co]):
 
     def _part(self, name: str, default: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
         """Return a part of the record; *default*, when there is one, where it is absent."""
-        part = self._dynamodb.get(name)
+        if name == "Keys" and self._record is None:
+            if self._keys_part is None:
+                self._keys_part = self._loads(self._head.keys)
+            part = self._keys_part
+        else:
+            part = self._dynamodb.get(name)
         if part is None and default is not None:
             return default
-        if not isinstance(part, Mapping):
+        if type(part) is not dict and not isinstance(part, Mapping):
             raise MalformedRecordError(
                 f"dynamodb.{name}", rule="an object", got=type(part).__name__
             )
@@ -285,8 +348,8 @@ class Change(Generic[ItemT_co]):
     def __hash__(self) -> int:
         return hash(self.event_id)
 
-    def __reduce__(self) -> tuple[Callable[..., Self], tuple[Any, ...]]:
-        return type(self), (self.record, self._model, self.receive_count)
+    def __reduce__(self) -> tuple[Callable[..., Change[Any]], tuple[Any, ...]]:
+        return _made_again, (self.record, self._model, self.receive_count)
 
     def __repr__(self) -> str:
         try:
@@ -294,3 +357,10 @@ class Change(Generic[ItemT_co]):
         except MalformedRecordError:
             of = "?"
         return f"<Change {self.event_name} {of!r} at {self.sequence_number}>"
+
+
+def _made_again(record: Record, model: type[Any] | None, receive_count: int) -> Change[Any]:
+    """Return an equal change; what pickling keeps."""
+    if model is None:
+        return Change.from_record(record, receive_count=receive_count)
+    return Change.from_record(record, model=model, receive_count=receive_count)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tablecast.change.model import conversion_to
+from tablecast.codec import STANDARD, Codec
 from tablecast.consume.deadletters import DeadLetters
 from tablecast.consume.memory import FinishedChanges
 from tablecast.consume.messagerun import MessageRun
@@ -30,6 +31,7 @@ class Consumption:
         journal: What outlives a crash of this process.
         log: One line for each failure, each change set aside and each held-up message.
         model: Class of `Change.new` and `.old`, None for dicts.
+        codec: Reads changes.
         settings: Bounds.
     Raises:
         UsageError: *model* cannot be a model.
@@ -45,6 +47,7 @@ class Consumption:
         journal: Journal,
         log: Log,
         model: type[Any] | None = None,
+        codec: Codec = STANDARD,
         settings: ConsumeSettings | None = None,
     ) -> None:
         if model is not None:
@@ -59,6 +62,7 @@ class Consumption:
             journal=journal,
             log=log,
             memory=FinishedChanges(fifo=consumer.fifo),
+            codec=codec,
         )
 
     def consume(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any, Final
 
 from tablecast.change import Change, Record
@@ -14,9 +13,10 @@ from tablecast.consume.messagelog import MessageLog
 from tablecast.consume.received import Received
 from tablecast.consume.result import ConsumeResult
 from tablecast.consume.runtime import Runtime, Watch
+from tablecast.declare import EVENT_NAMES
 from tablecast.errors import BatchFailure, MalformedMessageError, MalformedRecordError
 from tablecast.ports import CrashMark
-from tablecast.wire import Message, decode
+from tablecast.wire import Lines, Message, RecordText, decode
 
 _OWN_FILES: Final = frozenset({__file__, str(runtime_module.__file__)})
 
@@ -46,6 +46,8 @@ class MessageRun:
         self.troubled = False
         """True when a change failed, whether or not it could be set aside."""
         self._runtime = runtime
+        self._fifo = runtime.consumer.fifo
+        self._batch = runtime.consumer.batch
         self._message = message
         self._watch = watch
         self._result = result
@@ -68,12 +70,12 @@ class MessageRun:
         if self._marks:
             self._log.process_ended(next(iter(self._marks.values())))
         try:
-            message = decode(self._message.body)
+            message = decode(self._message.body, loads=self._runtime.codec.loads)
         except MalformedMessageError as error:
             self._message_unreadable(error)
         else:
             self._log.trace = message.trace or self._log.trace
-            if self._runtime.consumer.batch and not self._marks:
+            if self._batch and not self._marks:
                 self._run_list(list(self._changes(message)))
             else:
                 self._run_singly(self._changes(message))
@@ -104,18 +106,22 @@ class MessageRun:
 
     def _changes(self, message: Message) -> Iterator[Change[Any]]:
         """Yield the changes that can be run; deal with the others."""
-        records = iter(message.records)
+        records: Iterator[Record | RecordText]
+        if isinstance(message.records, Lines) and self._runtime.codec.read_head is not None:
+            records = message.records.texts()
+        else:
+            records = iter(message.records)
         position = 0
         while True:
+            position += 1
             try:
                 record = next(records, None)
+                if record is None:
+                    return
+                change = self._change(record, position)
             except MalformedMessageError as error:
                 self._message_unreadable(error)
                 return
-            if record is None:
-                return
-            position += 1
-            change = self._change(record, f"change {position} of the message")
             if change is None:
                 continue
             if change.event_id in self._finished_before:
@@ -125,17 +131,38 @@ class MessageRun:
             else:
                 yield change
 
-    def _change(self, record: Record, place: str) -> Change[Any] | None:
-        """Return the change of a record; None for a record that is none."""
-        runtime = self._runtime
+    def _change(self, record: Record | RecordText, position: int) -> Change[Any] | None:
+        """
+        Return the change of a record; None for a record that is none.
+
+        Raises:
+            MalformedMessageError: It cannot be read, so nobody knows what it is.
+        """
+        runtime, receive_count = self._runtime, self._message.receive_count
+        if isinstance(record, RecordText):
+            head = runtime.codec.read_head(record.line) if runtime.codec.read_head else None
+            if head is not None and head.event_name in EVENT_NAMES:
+                change = Change.from_head(
+                    head,
+                    read=record.parse,
+                    loads=record.loads,
+                    model=runtime.model,
+                    receive_count=receive_count,
+                )
+                try:
+                    self._item_of(change)
+                except MalformedRecordError:
+                    pass  # As below, where there is a record to set aside.
+                else:
+                    return change
+            record = record.parse()
         try:
-            change: Change[Any] = Change.from_record(
-                record, model=runtime.model, receive_count=self._message.receive_count
-            )
+            change = Change.from_record(record, model=runtime.model, receive_count=receive_count)
             self._item_of(change)
         except MalformedRecordError as error:
             event_id = record.get("eventID")
-            self._record_unreadable(event_id if isinstance(event_id, str) else place, record, error)
+            place = event_id if isinstance(event_id, str) else f"change {position} of the message"
+            self._record_unreadable(place, record, error)
             return None
         return change
 
@@ -144,7 +171,14 @@ class MessageRun:
     def _run_singly(self, changes: Iterator[Change[Any]]) -> None:
         """Run the function on one change after another; those of a crash come last."""
         for change in changes:
-            self._run_one(change)
+            if self.troubled or self._comes_again or self._marks:
+                self._run_one(change)
+            elif (
+                self._watch.begin()
+            ):  # As most changes of most messages are: nothing is in the way.
+                self._run_clear(change)
+            else:
+                self._not_started(change)
         deferred, self._deferred, self._deferred_items = self._deferred, [], set()
         self._marks = {}
         for change in deferred:
@@ -157,21 +191,25 @@ class MessageRun:
             self._flush()  # What was set aside is recorded before its item goes on.
         if item in self._blocked_items:
             self._hold(1)
-        elif not self._watch.has_time():
+        elif not self._watch.begin():
             self._not_started(change)
         elif change.event_id in self._marks and self._is_last:
             self._set_aside(change, Failure.process_ended(self._marks[change.event_id]))
         elif self._must_defer(change, item):
             self._deferred.append(change)
         else:
-            argument = [change] if self._runtime.consumer.batch else change
-            error = self._call(argument, change.event_id)
-            if isinstance(error, BatchFailure):
-                error = error.errors.get(change.event_id) or error
-            if error is None:
-                self._handled(change)
-            else:
-                self._failed(change, error)
+            self._run_clear(change)
+
+    def _run_clear(self, change: Change[Any]) -> None:
+        """Run the function on a change that nothing is in the way of."""
+        argument = [change] if self._batch else change
+        error = self._call(argument, change.event_id)
+        if isinstance(error, BatchFailure):
+            error = error.errors.get(change.event_id) or error
+        if error is None:
+            self._handled(change)
+        else:
+            self._failed(change, error)
 
     def _must_defer(self, change: Change[Any], item: str | None) -> bool:
         """Return whether the change waits for the end of the message: a process ended in it."""
@@ -187,7 +225,7 @@ class MessageRun:
         """Run the function on a list of changes; on the last receive until all is settled."""
         todo = list(changes)
         while todo:
-            if not self._watch.has_time(len(todo)):
+            if not self._watch.begin(len(todo)):
                 for change in todo:
                     self._not_started(change)
                 return
@@ -250,11 +288,12 @@ class MessageRun:
         runtime = self._runtime
         mark = CrashMark(event_id, self._message.receive_count)
         runtime.journal.begin(self._message.message_id, mark)
-        changes = len(argument) if isinstance(argument, list) else 1
         try:
-            returned = self._watch.time(partial(runtime.function, argument), changes)
+            returned = runtime.function(argument)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the user's function does
             return error
+        finally:
+            self._watch.end(len(argument) if isinstance(argument, list) else 1)
         if returned is not None and not runtime.returned_a_value:
             runtime.returned_a_value = True
             runtime.log.warning(
@@ -266,7 +305,7 @@ class MessageRun:
 
     def _item_of(self, change: Change[Any]) -> str | None:
         """Return the item whose order the change is part of, None where order is not kept."""
-        return change.item_id if self._runtime.consumer.fifo else None
+        return change.item_id if self._fifo else None
 
     def _handled(self, change: Change[Any]) -> None:
         self._result.handled += 1
@@ -319,7 +358,12 @@ class MessageRun:
         if item in self._blocked_items:
             self._hold(1)
             return
-        self._aside.put(change.event_id, change.record, item, failure)
+        try:
+            record = change.record
+        except MalformedMessageError as error:  # parsed for the first time here, and no JSON
+            self._message_unreadable(error)
+            return
+        self._aside.put(change.event_id, record, item, failure)
         if self._aside.is_full:
             self._flush()
 

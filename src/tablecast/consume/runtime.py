@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from tablecast.codec import STANDARD, Codec
 from tablecast.consume.deadletters import DeadLetters
 from tablecast.consume.memory import FinishedChanges
 from tablecast.declare import QUEUE_RECEIVES_EXTRA, Consumer
@@ -52,22 +53,20 @@ class Watch:
             self._margin_seconds = min(settings.margin_seconds, left * _MARGIN_SHARE)
         self._calls = 0
         self._seconds = 0.0
+        self._began_at = 0.0
 
-    def has_time(self, changes: int = 1) -> bool:
-        """Return whether a call with that many changes may be begun."""
+    def begin(self, changes: int = 1) -> bool:
+        """Return whether a call with that many changes may be begun; if so, its time runs."""
+        self._began_at = now = self._clock.now()
         if self._deadline_at is None:
             return True
         average = self._seconds / self._calls if self._calls else 0.0
-        return self._clock.now() + average * changes < self._deadline_at - self._margin_seconds
+        return now + average * changes < self._deadline_at - self._margin_seconds
 
-    def time(self, call: Callable[[], Any], changes: int) -> Any:
-        """Return what *call* returns, and note how long it took for that many changes."""
-        began_at = self._clock.now()
-        try:
-            return call()
-        finally:
-            self._seconds += self._clock.now() - began_at
-            self._calls += changes
+    def end(self, changes: int = 1) -> None:
+        """Note that the call which was begun last has ended."""
+        self._seconds += self._clock.now() - self._began_at
+        self._calls += changes
 
     @property
     def letters_until(self) -> float:
@@ -91,6 +90,7 @@ class Runtime:
         journal: What outlives a crash.
         log: One line an outcome that a person should know of.
         memory: What is finished of messages that failed.
+        codec: Reads changes.
         returned_a_value: True once the function returned something, which is said once.
     """
 
@@ -102,6 +102,7 @@ class Runtime:
     journal: Journal
     log: Log
     memory: FinishedChanges
+    codec: Codec = STANDARD
     returned_a_value: bool = False
 
     def last_receive(self, *, had_its_turn: bool) -> int:

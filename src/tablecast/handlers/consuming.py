@@ -8,6 +8,7 @@ from typing import Any, Final
 from tablecast.consume import ConsumeResult, Consumption, DeadLetters
 from tablecast.declare import Pipeline
 from tablecast.errors import LoadError, UsageError
+from tablecast.handlers.fast_json import FASTEST
 from tablecast.handlers.settings import ConsumerFunctionSettings
 from tablecast.handlers.telemetry import emit
 from tablecast.loading import load_object
@@ -70,6 +71,7 @@ class ConsumerFunction:
             clock=clock,
             journal=journal,
             log=log,
+            codec=FASTEST,
         )
 
     def handle(self, event: Mapping[str, Any], *, deadline_at: float) -> PartialBatchResponse:

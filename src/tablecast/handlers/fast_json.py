@@ -33,4 +33,25 @@ else:
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return codec.loads(text)
 
-    FASTEST = codec.Codec(_fast_encode, _fast_loads)
+    class _Identity(msgspec.Struct, gc=False, rename="pascal"):
+        keys: msgspec.Raw
+        sequence_number: str
+
+    class _Change(msgspec.Struct, gc=False):
+        event_id: str = msgspec.field(name="eventID")
+        event_name: str = msgspec.field(name="eventName")
+        dynamodb: _Identity
+
+    _decode_change = msgspec.json.Decoder(_Change).decode
+
+    def _read_head(text: str) -> codec.Head | None:
+        try:
+            change = _decode_change(text)
+            identity = change.dynamodb
+            keys, number = bytes(identity.keys).decode(), identity.sequence_number
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return None
+        usual = change.event_id and number.isdigit() and number.isascii() and keys[:1] == "{"
+        return codec.Head(change.event_id, change.event_name, number, keys) if usual else None
+
+    FASTEST = codec.Codec(_fast_encode, _fast_loads, _read_head)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 ResultT = TypeVar("ResultT")
 
@@ -94,8 +94,7 @@ def in_turn(jobs: Sequence[Callable[[], ResultT]]) -> list[ResultT]:
     return [job() for job in jobs]
 
 
-@dataclass(frozen=True, slots=True)
-class CrashMark:
+class CrashMark(NamedTuple):
     """
     What was in progress when a process ended without saying so.
 
