@@ -1,0 +1,1 @@
+"""CloudWatch Logs of the local runtime: what functions write, kept in memory, and its API."""
