@@ -2,7 +2,8 @@
 Where the lean client sends: the endpoints of SQS, SSM and S3 in every partition.
 
 The URL of a queue does not decide it: a request goes to the endpoint of the region, and the URL is
-one of its parameters, as botocore does it.
+one of its parameters, as botocore does it. One thing is done otherwise: S3 in us-east-1 is asked at
+its regional endpoint, where botocore goes on to use the global one of old.
 
 Source:
     botocore 1.43.106, `partitions.json` and the services' `endpoint-rule-set-1.json` (checked
@@ -32,7 +33,7 @@ class Endpoint(NamedTuple):
     Args:
         origin: Where to connect to.
         host: Value of the header `Host`.
-        path: Path before that of a request, without a slash at its end.
+        path: Path, empty for none; that of an object comes after it.
         given: Whether the user has set it; buckets then stand in the path.
     """
 
@@ -68,7 +69,7 @@ class Endpoint(NamedTuple):
         number = number or usual
         host = name if number == usual else f"{name}:{number}"
         return cls(
-            Origin(name.strip("[]"), number, tls), host, (slash + path).rstrip("/"), given=given
+            Origin(name.strip("[]"), number, tls), host, slash + path, given=given
         )
 
 
@@ -133,11 +134,11 @@ def object_address(at: Endpoint, bucket: str, key: str) -> tuple[Origin, str, st
     A bucket is part of the host where its name can be, and of the path where the endpoint was set
     by the user or the name has dots, which no certificate covers.
     """
-    path = f"{at.path}/{percent_encoded(key)}"
+    base, name = at.path.rstrip("/"), percent_encoded(key)
     if at.given or not _is_label(bucket):
-        return at.origin, at.host, f"{at.path}/{percent_encoded(bucket)}/{percent_encoded(key)}"
+        return at.origin, at.host, f"{base}/{percent_encoded(bucket)}/{name}"
     host = f"{bucket}.{at.host}"
-    return at.origin._replace(host=host), host, path
+    return at.origin._replace(host=host), host, f"{base}/{name}"
 
 
 def _partition(region: str) -> _Partition:
