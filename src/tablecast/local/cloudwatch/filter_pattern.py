@@ -13,7 +13,7 @@ Filter patterns: which messages a FilterLogEvents request asks for.
 
 A term without quotes has letters, digits and underscores only. Terms with a question mark are
 ignored besides others, as the user guide says. In a message with fields, text in square brackets
-or quotes is one field.
+or quotes is one field. A field of a pattern may be without a name.
 
 Source: CloudWatch Logs user guide, Filter pattern syntax (checked 2026-11-23).
 """
@@ -157,8 +157,6 @@ def _step(value: Any, step: str | int, *, named: bool) -> list[Any]:
 
 def _field_pattern(text: str) -> Matches:
     parts = [part.strip() for part in _split(text)]
-    if len(parts) > 1 and not parts[-1]:
-        parts.pop()  # the comma that may be at the end
     gaps = [index for index, part in enumerate(parts) if part in _ELLIPSES]
     if len(gaps) > 1:
         raise invalid_pattern()
