@@ -7,7 +7,9 @@ list or map of simple values the whole of it is shown with all constraints of it
 of a sensitive member is not shown.
 
 A model says nothing of the order. Recordings have the pattern before the length of one value;
-between members the order of the model is kept.
+between members the order of the model is kept. The values of an enumeration come in the order of a
+Java `HashSet` that was sized for them and filled in alphabetical order; two values alone, in the
+order of the model.
 
 Source:
     AWS-validated recordings of public test suites (checked 2026-11-23).
@@ -24,6 +26,7 @@ from tablecast.aws.models import ListShape, MapShape, Shape, StructureShape
 
 _NOT_NULL: Final = "Member must not be null"
 _NUMBERS: Final = frozenset({"integer", "long", "float", "double"})
+_LOAD_FACTOR: Final = 0.75
 _UNICODE_CLASSES: Final = {
     r"\p{L}": r"\w",
     r"\p{M}": r"\w",
@@ -141,7 +144,26 @@ def _pattern_rule(rules: Mapping[str, Any]) -> str:
 
 
 def _enum_rule(rules: Mapping[str, Any]) -> str:
-    return f"Member must satisfy enum value set: [{', '.join(rules['enum'])}]"
+    return f"Member must satisfy enum value set: [{', '.join(_as_hash_set(tuple(rules['enum'])))}]"
+
+
+@cache
+def _as_hash_set(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Return *values* as a Java `HashSet` of the smallest size yields them."""
+    if len(values) <= 2:  # noqa: PLR2004 - see the head of this module
+        return values
+    buckets = 1 << (len(values) - 1).bit_length()
+    if len(values) > buckets * _LOAD_FACTOR:
+        buckets *= 2
+    return tuple(sorted(sorted(values), key=lambda value: _java_hash(value) & (buckets - 1)))
+
+
+def _java_hash(text: str) -> int:
+    """Return the hash that a Java `HashMap` places *text* by."""
+    value = 0
+    for character in text:
+        value = (value * 31 + ord(character)) & 0xFFFF_FFFF
+    return value ^ (value >> 16)
 
 
 def _bound_rule(shape: Shape, bound: str) -> str:
