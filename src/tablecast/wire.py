@@ -19,7 +19,7 @@ import base64
 import binascii
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from types import MappingProxyType
@@ -27,6 +27,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar, overload
 
 from tablecast import codec
 from tablecast.change import Change, Record
+from tablecast.claim import Claim
 from tablecast.errors import (
     EntryTooLargeError,
     MalformedMessageError,
@@ -215,6 +216,9 @@ class Message:
         source: ARN of the stream; None in the article format, which does not say.
         trace: X-Ray trace header of the invocation that sent it, if there was one.
         error: Why it is in a dead-letter queue, if it is one's message.
+        claim: Where its changes lie, when they are not in it; *records* is empty then, until
+            `redeem`.
+        claimed: How many changes the claim is to.
     """
 
     format: Format
@@ -222,11 +226,13 @@ class Message:
     source: str | None = None
     trace: str | None = None
     error: ErrorDetail | None = None
+    claim: Claim | None = None
+    claimed: int = 0
 
     @property
     def n(self) -> int:
         """Number of changes."""
-        return len(self.records)
+        return len(self.records) + self.claimed
 
 
 def encode_line(record: Record, *, encode: codec.Encode = codec.encode) -> bytes:
@@ -277,6 +283,7 @@ def encode_packed(
     trace: str | None = None,
     compress: bool = False,
     error: ErrorDetail | None = None,
+    claim: Claim | None = None,
 ) -> str:
     """
     Return the body of a packed message.
@@ -287,6 +294,7 @@ def encode_packed(
         trace: X-Ray trace header, left out when None.
         compress: True to deflate the changes; pays above 60 KB, below nothing is saved.
         error: Why the changes go to a dead-letter queue; left out when None.
+        claim: Where `encode_object` of *lines* lies; the body then carries that instead.
     Returns:
         JSON text in printable ASCII and line feeds: as many bytes as characters.
     Raises:
@@ -299,15 +307,57 @@ def encode_packed(
         envelope["trace"] = trace
     if error is not None:
         envelope["error"] = error.to_dict()
+    if claim is not None:
+        return codec.dumps(envelope | {"enc": "s3", "data": claim.to_dict()})
     envelope["enc"] = "zlib" if compress else "json"
-    array = b"[\n" + b",\n".join(lines) + b"\n]"
-    if len(array) > PLAIN_BYTES_MAX:
-        raise EntryTooLargeError("packed message", got=len(array), limit=PLAIN_BYTES_MAX)
+    array = _array(lines)
     head = codec.dumps(envelope)[:-1]
     if compress:
         packed = base64.b64encode(zlib.compress(array, _ZLIB_LEVEL)).decode("ascii")
         return f'{head}{_DATA_KEY}"{packed}"}}'
     return f"{head}{_DATA_KEY}{codec.printable(array)}}}"
+
+
+def encode_object(lines: Sequence[bytes]) -> bytes:
+    """
+    Return what a claim is to: the changes of a message, deflated.
+
+    Args:
+        lines: One change each, from `encode_line`, in stream order; at least one.
+    Raises:
+        EntryTooLargeError: The changes are over `PLAIN_BYTES_MAX`, which no reader takes.
+    """
+    return zlib.compress(_array(lines), _ZLIB_LEVEL)
+
+
+def redeem(message: Message, body: bytes, *, loads: codec.Loads = codec.loads) -> Message:
+    """
+    Return a message that carries a claim with the changes in it.
+
+    Args:
+        message: A message with a claim.
+        body: The object that the claim is to.
+        loads: JSON decoder.
+    Raises:
+        MalformedMessageError: The object is not the one, or not what the message says.
+    """
+    if message.claim is None:
+        raise ValueError("the message carries no claim")
+    message.claim.check(body)
+    records = _lines(_inflated(body), message.claimed, message.source or "", loads)
+    if len(records) != message.claimed:
+        raise MalformedMessageError(
+            "n", rule=f"the number of changes, {len(records)}", got=message.claimed
+        )
+    return replace(message, records=records, claim=None, claimed=0)
+
+
+def _array(lines: Sequence[bytes]) -> bytes:
+    """Return the array of changes, one a line."""
+    array = b"[\n" + b",\n".join(lines) + b"\n]"
+    if len(array) > PLAIN_BYTES_MAX:
+        raise EntryTooLargeError("packed message", got=len(array), limit=PLAIN_BYTES_MAX)
+    return array
 
 
 def encode_cloudevent(record: Record, *, pipeline: str, dumps: codec.Dumps = codec.dumps) -> str:
@@ -434,11 +484,14 @@ def _packed(envelope: Mapping[str, Any], array: str | None, loads: codec.Loads) 
     trace = _text(envelope, "trace") if "trace" in envelope else None
     error = ErrorDetail.from_dict(envelope["error"]) if "error" in envelope else None
     encoding = envelope.get("enc")
-    if encoding not in {"json", "zlib"}:
-        raise MalformedMessageError("enc", rule="json or zlib", got=encoding)
+    if encoding not in {"json", "s3", "zlib"}:
+        raise MalformedMessageError("enc", rule="json, s3 or zlib", got=encoding)
+    if encoding == "s3":
+        claim = Claim.from_dict(envelope.get("data"))
+        return Message("packed", (), source, trace, error, claim=claim, claimed=n)
     records: Sequence[Record]
     if encoding == "zlib":
-        array = _inflated(_text(envelope, "data"))
+        array = _inflated(_unquoted(_text(envelope, "data")))
     if array is not None:
         records = _lines(array, n, source, loads)
     else:
@@ -474,12 +527,16 @@ def _whole(data: list[Any], source: str) -> tuple[Record, ...]:
     )
 
 
-def _inflated(data: str) -> str:
-    """Return the text of compressed *data*; it never grows beyond `PLAIN_BYTES_MAX`."""
+def _unquoted(data: str) -> bytes:
+    """Return the bytes of base64 text."""
     try:
-        packed = binascii.a2b_base64(data, strict_mode=True)
+        return binascii.a2b_base64(data, strict_mode=True)
     except (binascii.Error, ValueError) as error:
         raise MalformedMessageError("data", rule="base64", got=_described(data)) from error
+
+
+def _inflated(packed: bytes) -> str:
+    """Return the text of compressed *packed*; it never grows beyond `PLAIN_BYTES_MAX`."""
     inflater = zlib.decompressobj()
     try:
         plain = inflater.decompress(packed, PLAIN_BYTES_MAX + 1)

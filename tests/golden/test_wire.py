@@ -13,6 +13,7 @@ import jsonschema
 import pytest
 
 from tablecast import wire
+from tablecast.claim import Claim
 
 HERE = Path(__file__).parent / "wire"
 ARN = "arn:aws:dynamodb:eu-west-1:123456789012:table/orders/stream/2026-11-23T00:00:00.000"
@@ -75,6 +76,9 @@ ERROR = wire.ErrorDetail(
 BODIES = {
     "packed.json": wire.encode_packed(LINES, source=ARN, trace=TRACE),
     "dead-letter.json": wire.encode_packed(LINES[1:2], source=ARN, error=ERROR),
+    "claim.json": wire.encode_packed(
+        LINES[:1], source=ARN, trace=TRACE, claim=Claim.of(b"as if compressed", bucket="claims")
+    ),
     "cloudevent.json": wire.encode_cloudevent(RECORDS[2], pipeline="orders"),
     "article.json": wire.encode_article(RECORDS[0]),
 }
@@ -101,7 +105,9 @@ def test_body_is_read_as_it_was(name: str) -> None:
         "dead-letter.json": RECORDS[1:2],
         "cloudevent.json": RECORDS[2:],
     }
-    if name == "article.json":
+    if name == "claim.json":
+        assert Claim.of(b"as if compressed", bucket="claims") == message.claim
+    elif name == "article.json":
         assert RECORDS[0]["dynamodb"] == message.records[0]["dynamodb"]
     else:
         assert expected[name] == list(message.records)

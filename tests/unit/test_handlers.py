@@ -75,6 +75,7 @@ class RelayBench:
         self.parameters = parameters_of(*consumers)
         self.error: AwsError | None = None
         self.asked: list[str] = []
+        self.claim_buckets: list[str | None] = []
         self.function = RelayFunction(
             RelayFunctionSettings("orders", "/tablecast/orders"),
             parameters=self.read,
@@ -90,7 +91,8 @@ class RelayBench:
             raise self.error
         return self.parameters
 
-    def make_relay(self, targets: list[Target]) -> Relay:
+    def make_relay(self, targets: list[Target], claim_bucket: str | None) -> Relay:
+        self.claim_buckets.append(claim_bucket)
         return Relay("orders", targets, send=self.send, clock=self.clock, uniform=max, log=self.log)
 
     def invoke(self, *items: str, event: Any = None) -> Any:
@@ -125,6 +127,17 @@ def test_the_relay_finds_its_queues_in_the_parameters(capsys: pytest.CaptureFixt
     assert 2 == len(bench.send.arrived("https://sqs/orders-loose"))
     assert "Root=1-2-3" == bench.send.arrived("https://sqs/orders-other")[0].trace_header
     assert {"records": 2, "failed": 0, "messages": 2, "requests": 2} == bench.log.lines[0].fields
+
+
+def test_a_bucket_for_claims_is_a_parameter() -> None:
+    """A relay without the parameter has none; with it, it has that one."""
+    bench = RelayBench(LOOSE)
+    bench.invoke("a")
+    bench.parameters = {**bench.parameters, "claim-bucket": "claims"}
+    bench.clock.advance(PARAMETERS_SECONDS)
+    bench.invoke("b")
+
+    assert [None, "claims"] == bench.claim_buckets
 
 
 def test_the_relay_counts_for_each_consumer(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tablecast.change import Record
+from tablecast.claim import Claim
 from tablecast.consume.deadletters import Letter
 from tablecast.consume.failure import Failure
 from tablecast.consume.messagelog import MessageLog
@@ -51,6 +52,8 @@ class AsideBox:
     """
 
     def __init__(self, runtime: Runtime, message: Received, watch: Watch, log: MessageLog) -> None:
+        self.claim: Claim | None = None
+        """Where the message's one change lies, when it is too large for a message."""
         self._runtime = runtime
         self._message = message
         self._watch = watch
@@ -74,6 +77,7 @@ class AsideBox:
             error=self._detail(failure),
             group_id=self._group_id,
             trace=self._log.trace,
+            claim=self.claim,
         )
         self._pending.append(_Pending(letter, item, failure))
 

@@ -14,7 +14,7 @@ from tablecast.consume.received import Received
 from tablecast.consume.result import ConsumeResult
 from tablecast.consume.runtime import ConsumeSettings, Runtime, Watch
 from tablecast.declare import Consumer
-from tablecast.ports import Clock, Journal, Log
+from tablecast.ports import Claims, Clock, Journal, Log
 
 
 class Consumption:
@@ -32,6 +32,7 @@ class Consumption:
         log: One line for each failure, each change set aside and each held-up message.
         model: Class of `Change.new` and `.old`, None for dicts.
         codec: Reads changes.
+        claims: Where changes lie that are too large for a message; None for nowhere.
         settings: Bounds.
     Raises:
         UsageError: *model* cannot be a model.
@@ -48,6 +49,7 @@ class Consumption:
         log: Log,
         model: type[Any] | None = None,
         codec: Codec = STANDARD,
+        claims: Claims | None = None,
         settings: ConsumeSettings | None = None,
     ) -> None:
         if model is not None:
@@ -63,6 +65,7 @@ class Consumption:
             log=log,
             memory=FinishedChanges(fifo=consumer.fifo),
             codec=codec,
+            claims=claims,
         )
 
     def consume(

@@ -9,6 +9,7 @@ from typing import Final
 
 from tablecast.batching import pack
 from tablecast.change import Record
+from tablecast.claim import Claim
 from tablecast.errors import EntryTooLargeError, MalformedRecordError, TablecastError
 from tablecast.limits import SQS_BATCH_BYTES_MAX, SQS_BATCH_ENTRIES_MAX, SQS_MESSAGE_BYTES_MAX
 from tablecast.ports import OutgoingMessage, PatientSender
@@ -30,6 +31,8 @@ class Letter:
         error: The reason.
         group_id: Group of the message that it came in, None for a standard queue.
         trace: X-Ray trace header, or None.
+        claim: Where the record lies when it is too large for a message; the letter then carries
+            that.
     """
 
     key: str
@@ -37,6 +40,7 @@ class Letter:
     error: ErrorDetail
     group_id: str | None
     trace: str | None
+    claim: Claim | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +156,7 @@ def _message(id_: str, letter: Letter) -> OutgoingMessage:
             trace=letter.trace,
             compress=len(line) > _COMPRESS_ABOVE_BYTES,
             error=error,
+            claim=letter.claim,
         )
         if len(body) <= SQS_MESSAGE_BYTES_MAX:
             fifo = letter.group_id is not None

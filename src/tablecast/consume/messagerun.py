@@ -14,9 +14,15 @@ from tablecast.consume.received import Received
 from tablecast.consume.result import ConsumeResult
 from tablecast.consume.runtime import Runtime, Watch
 from tablecast.declare import EVENT_NAMES
-from tablecast.errors import BatchFailure, MalformedMessageError, MalformedRecordError
+from tablecast.errors import (
+    AwsError,
+    BatchFailure,
+    MalformedMessageError,
+    MalformedRecordError,
+    TablecastError,
+)
 from tablecast.ports import CrashMark
-from tablecast.wire import Lines, Message, RecordText, decode
+from tablecast.wire import Lines, Message, RecordText, decode, redeem
 
 _OWN_FILES: Final = frozenset({__file__, str(runtime_module.__file__)})
 
@@ -70,8 +76,8 @@ class MessageRun:
         if self._marks:
             self._log.process_ended(next(iter(self._marks.values())))
         try:
-            message = decode(self._message.body, loads=self._runtime.codec.loads)
-        except MalformedMessageError as error:
+            message = self._read()
+        except (AwsError, MalformedMessageError) as error:
             self._message_unreadable(error)
         else:
             self._log.trace = message.trace or self._log.trace
@@ -84,6 +90,25 @@ class MessageRun:
         self._runtime.memory.keep(message_id, receive_count, frozenset(self._finished))
         self._runtime.journal.clear(message_id)
         return not self._comes_again
+
+    def _read(self) -> Message:
+        """
+        Return the message with its changes, from wherever they lie.
+
+        Raises:
+            MalformedMessageError: It cannot be read, or its claim is to something else.
+            AwsError: What it claims cannot be had.
+        """
+        loads = self._runtime.codec.loads
+        message = decode(self._message.body, loads=loads)
+        if message.claim is None:
+            return message
+        if self._runtime.claims is None:
+            raise MalformedMessageError(
+                "enc", rule="json or zlib for a consumer without a bucket", got="s3"
+            )
+        self._aside.claim = message.claim if message.claimed == 1 else None
+        return redeem(message, self._runtime.claims.get(message.claim), loads=loads)
 
     def _crash_marks(self) -> dict[str, CrashMark]:
         """
@@ -397,7 +422,7 @@ class MessageRun:
             self._comes_again = waits = True
         self._all_wait = waits and self._runtime.consumer.fifo
 
-    def _message_unreadable(self, error: MalformedMessageError) -> None:
+    def _message_unreadable(self, error: TablecastError) -> None:
         """Settle a message that cannot be read, from some place on or at all."""
         self.troubled = True
         failure = Failure.of(error)

@@ -10,7 +10,7 @@ from tablecast.codec import STANDARD, Codec
 from tablecast.consume.deadletters import DeadLetters
 from tablecast.consume.memory import FinishedChanges
 from tablecast.declare import QUEUE_RECEIVES_EXTRA, Consumer
-from tablecast.ports import Clock, Journal, Log
+from tablecast.ports import Claims, Clock, Journal, Log
 
 _MARGIN_SHARE: Final = 0.1
 _LETTER_MARGIN_SHARE: Final = 0.2
@@ -91,6 +91,7 @@ class Runtime:
         log: One line an outcome that a person should know of.
         memory: What is finished of messages that failed.
         codec: Reads changes.
+        claims: Where changes lie that are too large for a message; None for nowhere.
         returned_a_value: True once the function returned something, which is said once.
     """
 
@@ -103,6 +104,7 @@ class Runtime:
     log: Log
     memory: FinishedChanges
     codec: Codec = STANDARD
+    claims: Claims | None = None
     returned_a_value: bool = False
 
     def last_receive(self, *, had_its_turn: bool) -> int:

@@ -5,41 +5,54 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from tablecast.aws.claims import BucketClaims
 from tablecast.aws.clock import SystemClock
 from tablecast.aws.journal import FileJournal
+from tablecast.claim import Claim
 from tablecast.consume import DeadLetters
 from tablecast.handlers.consuming import ConsumerFunction, dead_letter_queue_finder
 from tablecast.handlers.settings import ConsumerFunctionSettings
 from tablecast.handlers.telemetry import Handler, StructuredLog, traced
 from tablecast.outcome import PartialBatchResponse
-from tablecast.ports import FailedEntry, OutgoingMessage, PatientSender, SendBatch
+from tablecast.ports import FailedEntry, OutgoingMessage, PatientSender
 
-# botocore is imported when a first change is set aside, which for most processes is never.
+if TYPE_CHECKING:
+    from tablecast.aws.clients import AwsClients
+
+# The clients are loaded when a first change is set aside or lies elsewhere: for most never.
 
 
 @cache
-def _sqs() -> SendBatch:
-    from tablecast.aws.sqs import SqsSendBatch  # noqa: PLC0415 - see above
+def _clients() -> AwsClients:
+    from tablecast.aws.clients import aws_clients  # noqa: PLC0415 - see above
 
-    return SqsSendBatch()
+    return aws_clients()
 
 
 def _send(queue_url: str, entries: Sequence[OutgoingMessage]) -> Sequence[FailedEntry]:
-    return _sqs()(queue_url, entries)
+    return _clients().send(queue_url, entries)
 
 
 def _parameters(path: str) -> Mapping[str, str]:
-    from tablecast.aws.ssm import load_parameters  # noqa: PLC0415 - see above
-
-    return load_parameters(path)
+    return _clients().load_parameters(path)
 
 
 def _queue_url(queue: str) -> str:
-    from tablecast.aws.sqs import find_queue_url  # noqa: PLC0415 - see above
+    return _clients().find_queue_url(queue)
 
-    return find_queue_url(queue)
+
+class _Claims:
+    """A `ports.Claims` that reads only."""
+
+    def put(self, body: bytes) -> Claim:
+        """Refuse: a consumer has no bucket to write to."""
+        return BucketClaims(_clients().objects).put(body)
+
+    def get(self, claim: Claim) -> bytes:
+        """Return what *claim* is to."""
+        return BucketClaims(_clients().objects).get(claim)
 
 
 SETTINGS = ConsumerFunctionSettings.read()
@@ -54,6 +67,7 @@ FUNCTION = ConsumerFunction(
     clock=CLOCK,
     journal=FileJournal(SETTINGS.journal_dir),
     log=LOG,
+    claims=_Claims(),
 )
 
 

@@ -13,7 +13,7 @@ from tablecast.handlers.settings import ConsumerFunctionSettings
 from tablecast.handlers.telemetry import emit
 from tablecast.loading import load_object
 from tablecast.outcome import PartialBatchResponse
-from tablecast.ports import Clock, Journal, Log
+from tablecast.ports import Claims, Clock, Journal, Log
 
 _MODULE: Final = "environment variable TABLECAST_MODULE"
 
@@ -40,6 +40,7 @@ class ConsumerFunction:
         clock: Time.
         journal: What outlives a crash.
         log: The function's log.
+        claims: Where changes lie that are too large for a message.
     Raises:
         LoadError: The user's module does not import, or does not name a pipeline.
         DeclarationError: The pipeline has no such consumer.
@@ -53,6 +54,7 @@ class ConsumerFunction:
         clock: Clock,
         journal: Journal,
         log: Log,
+        claims: Claims | None = None,
     ) -> None:
         self._settings = settings
         pipeline = load_object(settings.module, where=_MODULE)
@@ -72,6 +74,7 @@ class ConsumerFunction:
             journal=journal,
             log=log,
             codec=FASTEST,
+            claims=claims,
         )
 
     def handle(self, event: Mapping[str, Any], *, deadline_at: float) -> PartialBatchResponse:

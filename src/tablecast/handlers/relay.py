@@ -6,9 +6,9 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
+from tablecast.aws.claims import BucketClaims
+from tablecast.aws.clients import aws_clients
 from tablecast.aws.clock import SystemClock
-from tablecast.aws.sqs import SqsSendBatch, find_queue_url
-from tablecast.aws.ssm import load_parameters
 from tablecast.handlers.concurrency import ThreadedRunAll
 from tablecast.handlers.event_text import ask_for_text
 from tablecast.handlers.fast_json import FASTEST
@@ -21,27 +21,28 @@ from tablecast.relay import Relay, Target
 SETTINGS = RelayFunctionSettings.read()
 CLOCK = SystemClock()
 LOG = StructuredLog(f"{SETTINGS.pipeline}-relay")
-SEND = SqsSendBatch()
+CLIENTS = aws_clients()
 RUN_ALL = ThreadedRunAll()
 
 
-def _make_relay(targets: list[Target]) -> Relay:
+def _make_relay(targets: list[Target], claim_bucket: str | None) -> Relay:
     return Relay(
         SETTINGS.pipeline,
         targets,
-        send=SEND,
+        send=CLIENTS.send,
         clock=CLOCK,
         uniform=random.uniform,
         log=LOG,
         run_all=RUN_ALL,
         encode=FASTEST.encode,
+        claims=BucketClaims(CLIENTS.objects, claim_bucket) if claim_bucket else None,
     )
 
 
 FUNCTION = RelayFunction(
     SETTINGS,
-    parameters=load_parameters,
-    queue_url=find_queue_url,
+    parameters=CLIENTS.load_parameters,
+    queue_url=CLIENTS.find_queue_url,
     make_relay=_make_relay,
     clock=CLOCK,
     log=LOG,

@@ -34,14 +34,21 @@ def relay_metrics(counts: ConsumerCounts) -> dict[str, int]:
         "Messages": counts.messages,
         "Requests": counts.requests,
         "Retries": counts.retries,
+        "ClaimChecks": counts.claims,
     }
 
 
 class MakeRelay(Protocol):
     """Makes the relay of some targets."""
 
-    def __call__(self, targets: list[Target]) -> Relay:
-        """Return the relay."""
+    def __call__(self, targets: list[Target], claim_bucket: str | None) -> Relay:
+        """
+        Return the relay.
+
+        Args:
+            targets: The consumers.
+            claim_bucket: Bucket for changes too large for a message; None to set them aside.
+        """
         ...
 
 
@@ -126,7 +133,8 @@ class RelayFunction:
         try:
             read = dict(self._parameters(self._settings.parameter_path))
             if self._relay is None or read != self._read:
-                self._relay = self._make_relay(self._targets(read))
+                bucket = read.get("claim-bucket") or None
+                self._relay = self._make_relay(self._targets(read), bucket)
                 self._read = read
         except TablecastError as error:
             if self._relay is None:

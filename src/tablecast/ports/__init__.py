@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tablecast.ports.protocols import (
+    Claims,
     Clock,
     CrashMark,
     FailedEntry,
@@ -17,6 +18,7 @@ from tablecast.ports.protocols import (
 from tablecast.ports.sending import PatientSender, SendReport
 
 __all__ = [
+    "Claims",
     "Clock",
     "CrashMark",
     "FailedEntry",

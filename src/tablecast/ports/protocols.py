@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
+from tablecast.claim import Claim
+
 ResultT = TypeVar("ResultT")
 
 Uniform: TypeAlias = Callable[[float, float], float]
@@ -77,6 +79,28 @@ class SendBatch(Protocol):
         Raises:
             AwsError: The request as a whole failed; with `retryable` whether trying again helps.
                 Some or all entries may have been taken when no answer came (status 0).
+        """
+        ...
+
+
+class Claims(Protocol):
+    """Where changes lie that are too large for a queue."""
+
+    def put(self, body: bytes) -> Claim:
+        """
+        Put *body* there and return the claim to it; the same for the same body.
+
+        Raises:
+            AwsError: It may not be there.
+        """
+        ...
+
+    def get(self, claim: Claim) -> bytes:
+        """
+        Return what *claim* is to; its reader checks that.
+
+        Raises:
+            AwsError: It cannot be had.
         """
         ...
 

@@ -11,21 +11,22 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import count, groupby
 from typing import Final, NamedTuple
 
 from tablecast.batching import pack, pack_lines
 from tablecast.change import SequenceNumber
-from tablecast.errors import EntryTooLargeError, MalformedRecordError
+from tablecast.claim import Claim
+from tablecast.errors import AwsError, EntryTooLargeError, MalformedRecordError
 from tablecast.limits import SQS_BATCH_BYTES_MAX, SQS_BATCH_ENTRIES_MAX, SQS_MESSAGE_BYTES_MAX
-from tablecast.ports import Clock, FailedEntry, OutgoingMessage, PatientSender
+from tablecast.ports import Claims, Clock, FailedEntry, OutgoingMessage, PatientSender
 from tablecast.relay.batch import Row
 from tablecast.relay.result import ConsumerCounts
 from tablecast.relay.settings import RelaySettings, Target
-from tablecast.wire import ErrorDetail, encode_packed
+from tablecast.wire import ErrorDetail, encode_object, encode_packed
 
 SEND_REFUSED: Final = "SendRefused"
 """Error type of a change that the consumer's queue will never take."""
@@ -56,6 +57,7 @@ class Parcel:
         invocation_id: What tells this invocation from others.
         packed: False when the one line is the whole body.
         compress: True to deflate the changes.
+        claim: Where the changes lie, when the message carries only that.
     """
 
     id: str
@@ -66,6 +68,7 @@ class Parcel:
     invocation_id: str
     packed: bool
     compress: bool
+    claim: Claim | None = None
 
     @cached_property
     def body(self) -> str:
@@ -78,7 +81,13 @@ class Parcel:
         if not self.packed:
             return self.changes[0].line.decode("ascii")
         lines = [change.line for change in self.changes]
-        return encode_packed(lines, source=self.source, trace=self.trace, compress=self.compress)
+        return encode_packed(
+            lines,
+            source=self.source,
+            trace=self.trace,
+            compress=self.compress,
+            claim=self.claim,
+        )
 
     @property
     def size_bytes(self) -> int:
@@ -130,6 +139,7 @@ class Delivery:
         settings: Bounds.
         trace: X-Ray trace header of this invocation, or None.
         invocation_id: What tells this invocation from others.
+        claims: Where changes go that are too large for a message; None to set them aside.
     """
 
     def __init__(
@@ -142,6 +152,7 @@ class Delivery:
         settings: RelaySettings,
         trace: str | None,
         invocation_id: str,
+        claims: Claims | None = None,
     ) -> None:
         self.consumer = target.route.consumer
         self.counts = ConsumerCounts()
@@ -154,6 +165,7 @@ class Delivery:
         self._settings = settings
         self._trace = trace
         self._invocation_id = invocation_id
+        self._claims = claims
         self._ids = count()
         self._lanes: dict[str, list[Encoded]] = {}
         self._unreadable: list[tuple[Row, MalformedRecordError]] = []
@@ -231,10 +243,13 @@ class Delivery:
         """Send the first parcel of every lane."""
         heads: dict[str, deque[Parcel]] = {}
         for lane in lanes:
-            parcel = lane[0]
-            refusal = _refusal_of(parcel)
+            refusal = _refusal_of(lane[0])
+            if refusal is not None and self._may_claim(lane[0]):
+                if not self._claimed(lane):
+                    continue
+                refusal = None
             if refusal is None:
-                heads[parcel.id] = lane
+                heads[lane[0].id] = lane
             else:
                 self._refused(lane, refusal, until)
         for request in pack(
@@ -257,6 +272,24 @@ class Delivery:
                     lane.popleft()
                     self.counts.sent += len(parcel.changes)
                     self.counts.messages += 1
+
+    def _may_claim(self, parcel: Parcel) -> bool:
+        """Return whether a parcel that is too large may lie elsewhere: packs are halved first."""
+        return self._claims is not None and parcel.packed and len(parcel.changes) == 1
+
+    def _claimed(self, lane: deque[Parcel]) -> bool:
+        """Put the change of the first parcel where claims go; return whether it is there."""
+        assert self._claims is not None  # noqa: S101 - as `_may_claim` says
+        parcel = lane[0]
+        try:
+            claim = self._claims.put(encode_object([change.line for change in parcel.changes]))
+        except (AwsError, EntryTooLargeError) as error:
+            code = error.code if isinstance(error, AwsError) else type(error).__name__
+            self._close(lane, FailedEntry(parcel.id, code, str(error), sender_fault=False))
+            return False
+        lane[0] = replace(parcel, claim=claim)
+        self.counts.claims += 1
+        return True
 
     def _refused(self, lane: deque[Parcel], reason: FailedEntry, until: float) -> None:
         """Deal with the first parcel of a lane, which the queue will never take as it is."""
@@ -296,15 +329,17 @@ class Delivery:
         )
         try:
             line = row.dead_letter_line(self._target.route)
-            body = encode_packed(
-                [line],
-                source=row.source,
-                trace=self._trace,
-                compress=len(line) > _COMPRESS_DEAD_LETTER_ABOVE_BYTES,
-                error=detail,
+            write = partial(
+                encode_packed, [line], source=row.source, trace=self._trace, error=detail
             )
+            body = write(compress=len(line) > _COMPRESS_DEAD_LETTER_ABOVE_BYTES)
+            if len(body) > SQS_MESSAGE_BYTES_MAX and self._claims is not None:
+                body = write(claim=self._claims.put(encode_object([line])))
+                self.counts.claims += 1
         except (MalformedRecordError, EntryTooLargeError) as error:
             return f"it has no form as a dead letter ({error})"
+        except AwsError as error:
+            return f"it is too large for a dead letter, and cannot lie elsewhere ({error})"
         if len(body) > SQS_MESSAGE_BYTES_MAX:
             return f"its dead letter of {len(body)} bytes is over {SQS_MESSAGE_BYTES_MAX}"
         fifo = self.consumer.fifo

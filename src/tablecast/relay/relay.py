@@ -8,7 +8,7 @@ from functools import partial
 from tablecast.change import Record
 from tablecast.codec import Encode, encode
 from tablecast.errors import MalformedRecordError
-from tablecast.ports import Clock, Log, PatientSender, RunAll, SendBatch, Uniform, in_turn
+from tablecast.ports import Claims, Clock, Log, PatientSender, RunAll, SendBatch, Uniform, in_turn
 from tablecast.relay.batch import Row, read_rows
 from tablecast.relay.delivery import Delivery
 from tablecast.relay.result import RelayResult
@@ -30,6 +30,7 @@ class Relay:
         log: One line for each way in which changes failed or were set aside.
         run_all: Runs the deliveries to the consumers, which do not depend on each other.
         encode: Writes changes as the lines of packed messages.
+        claims: Where changes go that are too large for a message; None to set them aside.
         settings: Bounds.
     """
 
@@ -44,6 +45,7 @@ class Relay:
         log: Log,
         run_all: RunAll = in_turn,
         encode: Encode = encode,
+        claims: Claims | None = None,
         settings: RelaySettings | None = None,
     ) -> None:
         self.pipeline = pipeline
@@ -53,6 +55,7 @@ class Relay:
         self._log = log
         self._run_all = run_all
         self._encode = encode
+        self._claims = claims
         self._settings = settings or RelaySettings()
 
     def relay(
@@ -98,6 +101,7 @@ class Relay:
                 settings=self._settings,
                 trace=trace,
                 invocation_id=invocation_id,
+                claims=self._claims,
             )
             for target in self.targets
         ]

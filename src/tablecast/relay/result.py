@@ -22,6 +22,7 @@ class ConsumerCounts:
         messages: Messages in its queue.
         requests: Requests made, those for dead letters among them.
         retries: How many of those were repeats.
+        claims: Changes too large for a message, which lie in the bucket.
     """
 
     matched: int = 0
@@ -31,6 +32,7 @@ class ConsumerCounts:
     messages: int = 0
     requests: int = 0
     retries: int = 0
+    claims: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ Importing it loads no AWS module.
 
 from __future__ import annotations
 
+from tablecast.testing.claims import FakeClaims
 from tablecast.testing.clock import FakeClock
 from tablecast.testing.journal import FakeJournal
 from tablecast.testing.log import LogLine, MemoryLog
@@ -28,6 +29,7 @@ __all__ = [
     "ConsumerRun",
     "DeadLetter",
     "EntryFault",
+    "FakeClaims",
     "FakeClock",
     "FakeJournal",
     "FakeQueue",

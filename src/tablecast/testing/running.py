@@ -18,13 +18,14 @@ from tablecast.errors import BatchFailure
 from tablecast.ports import OutgoingMessage, PatientSender
 from tablecast.relay import Relay, Target
 from tablecast.routing import Route
+from tablecast.testing.claims import FakeClaims
 from tablecast.testing.clock import FakeClock
 from tablecast.testing.journal import FakeJournal
 from tablecast.testing.log import MemoryLog
 from tablecast.testing.queues import FakeQueue
 from tablecast.testing.sending import FakeSendBatch
 from tablecast.testing.world import DeadLetter
-from tablecast.wire import decode
+from tablecast.wire import decode, redeem
 
 VISIBILITY_SECONDS: Final = 60.0
 
@@ -62,7 +63,7 @@ def run_consumer(pipeline: Pipeline, name: str, records: Iterable[Record]) -> Co
     """
     consumer = pipeline.consumer_named(name)
     function = pipeline.function(name)
-    clock, log = FakeClock(), MemoryLog()
+    clock, log, claims = FakeClock(), MemoryLog(), FakeClaims()
     dead = FakeQueue(dead_letter_queue_name(pipeline.name, consumer), clock)
     queue = FakeQueue(
         queue_name(pipeline.name, consumer),
@@ -90,6 +91,7 @@ def run_consumer(pipeline: Pipeline, name: str, records: Iterable[Record]) -> Co
         clock=clock,
         uniform=max,
         log=log,
+        claims=claims,
     )
     relay.relay([*records], invocation_id="run")
     handled: list[Change[Any]] = []
@@ -111,6 +113,7 @@ def run_consumer(pipeline: Pipeline, name: str, records: Iterable[Record]) -> Co
         clock=clock,
         journal=FakeJournal(),
         log=log,
+        claims=claims,
     )
     while len(queue):
         messages = queue.receive()
@@ -121,13 +124,15 @@ def run_consumer(pipeline: Pipeline, name: str, records: Iterable[Record]) -> Co
         )
         if not messages and queue.next_visible_at is not None:
             clock.advance(queue.next_visible_at - clock.now())
-    return ConsumerRun(handled, _letters(dead), log)
+    return ConsumerRun(handled, _letters(dead, claims), log)
 
 
-def _letters(queue: FakeQueue) -> list[DeadLetter]:
+def _letters(queue: FakeQueue, claims: FakeClaims) -> list[DeadLetter]:
     letters = []
     for sent in queue.messages:
         message = decode(sent.body)
+        if message.claim is not None:
+            message = redeem(message, claims.get(message.claim))
         letters += [
             DeadLetter(Change.from_record(record), message.error) for record in message.records
         ]

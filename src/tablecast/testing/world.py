@@ -44,6 +44,7 @@ from tablecast.errors import UsageError
 from tablecast.ports import OutgoingMessage, PatientSender
 from tablecast.relay import Relay, Target
 from tablecast.routing import Route
+from tablecast.testing.claims import FakeClaims
 from tablecast.testing.functions import FakeFunction, FunctionClock
 from tablecast.testing.journal import FakeJournal
 from tablecast.testing.log import MemoryLog
@@ -51,7 +52,7 @@ from tablecast.testing.queues import FakeQueue
 from tablecast.testing.sending import FakeSendBatch
 from tablecast.testing.tables import FakeTable
 from tablecast.testing.virtual import RunningStream, VirtualRuntime
-from tablecast.wire import ErrorDetail, decode
+from tablecast.wire import ErrorDetail, decode, redeem
 
 ON_FAILURE_ARN: Final = "arn:aws:s3:::on-failure"
 
@@ -129,6 +130,7 @@ class World:
         relay: The relay's function.
         sends: SendMessageBatch, on which faults can be scripted.
         log: What relay and consumers log.
+        claims: Where changes lie that are too large for a queue.
     """
 
     def __init__(
@@ -142,6 +144,7 @@ class World:
     ) -> None:
         self.pipeline = pipeline
         self.log = MemoryLog()
+        self.claims = FakeClaims()
         self._runtime = VirtualRuntime(
             seed=seed, latency_seconds=latency_seconds, start_at=start_at
         )
@@ -231,6 +234,8 @@ class World:
         letters: list[DeadLetter] = []
         for message in self._consumer(consumer).dead_letter_queue.messages:
             decoded = decode(message.body)
+            if decoded.claim is not None:
+                decoded = redeem(decoded, self.claims.get(decoded.claim))
             letters += (
                 DeadLetter(Change.from_record(record, model=model), decoded.error)
                 for record in decoded.records
@@ -276,6 +281,7 @@ class World:
             clock=clock,
             journal=FakeJournal(),
             log=self.log,
+            claims=self.claims,
         )
         function = FakeFunction(
             _Process(make, clock), timeout_seconds=consumer.timeout_seconds, clock=clock
@@ -306,6 +312,7 @@ class World:
             clock=clock,
             uniform=self._uniform,
             log=self.log,
+            claims=self.claims,
         )
         invocations = count(1)
 
