@@ -255,3 +255,21 @@ def test_events_before_the_retention_are_expired(logs):
 
     assert {"expiredLogEventEndIndex": 1} == result["rejectedLogEventsInfo"]
     assert ["a"] == logs.get()[0]
+
+
+def test_a_search_goes_on_while_functions_write_and_groups_are_deleted(logs):
+    """It looks at what was there when it began."""
+    logs.put(*((offset, "m") for offset in range(3_000)))
+    operations = LogsApi(logs.store, clock=lambda: NOW / 1000).operations
+
+    async def both():
+        search = asyncio.create_task(
+            operations["FilterLogEvents"](logs.call, {"logGroupName": "g"})
+        )
+        await asyncio.sleep(0)
+        stream = logs.store.group("us-east-1", "g").streams["s"]
+        logs.store.append(stream, timestamp=NOW - 1, ingested_at=NOW, text="late")
+        await operations["DeleteLogGroup"](logs.call, {"logGroupName": "g"})
+        return await search
+
+    assert ["m"] * 3_000 == [event["message"] for event in asyncio.run(both())["events"]]

@@ -7,10 +7,11 @@ function writes, so it does a look-up, an append and a comparison. Lines of one 
 in the order of time; an event that is older than the last of its stream is inserted where it
 belongs.
 
-What is held is bounded, for each group and in all. When there is too much, the events that arrived
-first go, a sixteenth of the bound at once so that it is rare; `dropped` counts them. In all means:
-of the group that holds most. A stream that `put` has made goes with its last event, one that was
-created by request stays. All of it runs on one event loop and needs no lock.
+What is held is bounded, for each group and in all. When there is too much, what arrived first goes,
+some of it at once so that it is rare; `dropped` counts it. A stream loses as many events as it has
+among them, its earliest. When it is too much in all, the group that holds most gives. A stream that
+`put` has made goes with its last event, one that was created by request stays. All of it runs on
+one event loop and needs no lock.
 
 An event's ID is a number: its timestamp shifted by 144 bits, which is how the IDs of AWS look, and
 the sequence number of its arrival, so that IDs are unique and sorted like the events.
@@ -41,7 +42,7 @@ TOTAL_BYTES_MAX: Final = 128 * KIB * KIB
 EVENT_OVERHEAD_BYTES: Final = 26  # PutLogEvents counts that much for each event
 EVENT_HELD_BYTES: Final = 220  # what an event takes of this process besides its text
 
-_CUT: Final = 16  # one part in 16 of a bound goes at once
+_CUT: Final = 64  # one part in 64 of a bound goes at once: a millisecond, not five
 _TIMESTAMP_SHIFT: Final = 144
 _ID_DIGITS: Final = 56
 
