@@ -224,7 +224,7 @@ def test_a_batch_must_not_span_more_than_a_day(logs):
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [
-        ([MIB + 1], f"Log event too large: {MIB + 27} bytes exceeds limit of {MIB}"),
+        ([MIB - 25], f"Log event too large: {MIB + 1} bytes exceeds limit of {MIB}"),
         ([MIB // 2, MIB // 2], f"Upload too large: {MIB + 52} bytes exceeds limit of {MIB}"),
     ],
 )

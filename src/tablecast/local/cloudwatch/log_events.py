@@ -216,7 +216,7 @@ def _check_batch(entries: Sequence[dict[str, Any]]) -> None:
             )
         last = entry["timestamp"]
         size = text_bytes(entry["message"]) + EVENT_OVERHEAD_BYTES
-        if size - EVENT_OVERHEAD_BYTES > EVENT_BYTES_MAX:
+        if size > EVENT_BYTES_MAX:
             raise bad_parameter(
                 f"Log event too large: {size} bytes exceeds limit of {EVENT_BYTES_MAX}"
             )
