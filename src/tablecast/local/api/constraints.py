@@ -18,7 +18,7 @@ Source:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from typing import Any, Final
 
@@ -36,19 +36,23 @@ _UNICODE_CLASSES: Final = {
 }
 
 
-def violations_text(shape: Shape, value: Any) -> str | None:
+def violations_text(
+    shape: Shape, value: Mapping[str, Any], *, unchecked: Collection[str] = ()
+) -> str | None:
     """
     Return what is wrong with a request, None when nothing is.
 
     Args:
         shape: The operation's input.
         value: The request, its types already those of the model.
+        unchecked: Members that the operation itself checks.
 
     Returns:
         AWS's text, as in `1 validation error detected: Value null at 'role' failed to satisfy
         constraint: Member must not be null`.
     """
-    found = list(_violations(shape, value, "", sensitive=False))
+    checked = {name: member for name, member in value.items() if name not in unchecked}
+    found = list(_violations(shape, checked, "", sensitive=False))
     if not found:
         return None
     errors = "error" if len(found) == 1 else "errors"

@@ -8,6 +8,9 @@ the one whose query part (`?find=LayerVersion`) is there too.
 Errors carry their name in `x-amzn-errortype`. Their text is `Message` or `message`, as the error's
 own shape has it, and `message` for errors that no model knows, as ValidationException.
 
+The model's list of runtimes is not enforced for functions: Lambda answers that with an error of its
+own, which allows ARNs too, so the operations do.
+
 Source:
     Smithy, "AWS restJson1 protocol" (checked 2026-11-23).
 """
@@ -33,6 +36,10 @@ from tablecast.local.api.shapes import (
 )
 
 _JSON: Final = {"content-type": "application/json"}
+_UNCHECKED: Final[Mapping[str, tuple[str, ...]]] = {
+    "CreateFunction": ("Runtime",),
+    "UpdateFunctionConfiguration": ("Runtime",),
+}
 _NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
@@ -163,7 +170,7 @@ class RestJson:
             value = _elsewhere(name, member, uri, query, headers)
             if value is not None:
                 request[name] = value
-        text = violations_text(shape, request)
+        text = violations_text(shape, request, unchecked=_UNCHECKED.get(operation, ()))
         if text is not None:
             raise validation_error(text)
         return request
