@@ -262,6 +262,7 @@ class Stage:
             while self._acts and (request := _request(connection)):
                 self.requests.append(request)
                 self._acts.popleft()(connection)
+        with suppress(OSError):
             connection.shutdown(socket.SHUT_RDWR)
 
 
@@ -342,9 +343,7 @@ def data_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(params=["botocore", "lean"])
 def hosted(request: pytest.FixtureRequest, data_services: str) -> Iterator[Hosted]:
     """Each kind of client, on the data services, and botocore to prepare and to look."""
-    clients = {
-        name: botocore_client(name, data_services) for name in ("sqs", "ssm", "s3")
-    }
+    clients = {name: botocore_client(name, data_services) for name in ("sqs", "ssm", "s3")}
     if request.param == "lean":
         lean = lean_client(data_services)
         ours = AwsClients(

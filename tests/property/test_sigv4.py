@@ -116,9 +116,7 @@ def test_s3_requests_are_signed_as_botocore_signs_them(region, keys, **request) 
 
 @given(
     st.lists(
-        st.tuples(
-            st.text("ab", min_size=1, max_size=2), st.sampled_from(["20261123", "20261124"])
-        ),
+        st.tuples(st.text("ab", min_size=1, max_size=2), st.sampled_from(["20261123", "20261124"])),
         min_size=1,
         max_size=8,
     )

@@ -44,7 +44,10 @@ def test_every_region_has_botocores_endpoint(service: Any, fips: bool, dual_stac
     for region in REGIONS:
         found = rules.resolve_endpoint(Region=region, UseFIPS=fips, UseDualStack=dual_stack)
 
-        assert found.url == f"https://{endpoint(service, region, fips=fips, dual_stack=dual_stack).host}"
+        assert (
+            found.url
+            == f"https://{endpoint(service, region, fips=fips, dual_stack=dual_stack).host}"
+        )
 
 
 @pytest.mark.parametrize("bucket", ["bucket", "bu-2-ck", "buc.ket"])
@@ -180,7 +183,8 @@ def test_an_endpoint_that_is_no_address_is_refused(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "region", ["", "us", "-us-east-1", "us-east-1-", "us_east_1", "a.b-c", "fips-us-east-1", "\u00fc-1"]
+    "region",
+    ["", "us", "-us-east-1", "us-east-1-", "us_east_1", "a.b-c", "fips-us-east-1", "\u00fc-1"],
 )
 def test_a_region_that_is_none_is_refused(region: str) -> None:
     """A host is made of it."""

@@ -68,9 +68,7 @@ class Endpoint(NamedTuple):
         usual = 443 if tls else 80
         number = number or usual
         host = name if number == usual else f"{name}:{number}"
-        return cls(
-            Origin(name.strip("[]"), number, tls), host, slash + path, given=given
-        )
+        return cls(Origin(name.strip("[]"), number, tls), host, slash + path, given=given)
 
 
 class _Partition(NamedTuple):
