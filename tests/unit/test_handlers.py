@@ -126,7 +126,7 @@ def test_the_relay_finds_its_queues_in_the_parameters(capsys: pytest.CaptureFixt
     assert ["/tablecast/orders"] == bench.asked
     assert 2 == len(bench.send.arrived("https://sqs/orders-loose"))
     assert "Root=1-2-3" == bench.send.arrived("https://sqs/orders-other")[0].trace_header
-    assert {"records": 2, "failed": 0, "messages": 2, "requests": 2} == bench.log.lines[0].fields
+    assert [] == bench.log.lines
 
 
 def test_a_bucket_for_claims_is_a_parameter() -> None:
@@ -184,6 +184,7 @@ def test_a_relay_that_failed_reads_its_parameters_again() -> None:
 
     assert 1 == len(first["batchItemFailures"])
     assert 2 == len(bench.asked)
+    assert {"records": 1, "failed": 1, "messages": 0, "requests": 1} == bench.log.lines[-1].fields
 
 
 def test_parameters_that_cannot_be_read_again_are_kept() -> None:

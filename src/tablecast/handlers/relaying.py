@@ -185,7 +185,9 @@ class RelayFunction:
         """Write one line for the batch and the metrics of each consumer."""
         for consumer, counts in result.consumers.items():
             emit(self._settings.pipeline, consumer, relay_metrics(counts))
-        self._log.info(
+        # The metrics say it already; the line is for who looks into a problem.
+        write = self._log.info if result.failed or result.retries else self._log.debug
+        write(
             "relayed",
             records=records,
             failed=len(result.failed),

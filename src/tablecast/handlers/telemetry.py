@@ -32,6 +32,10 @@ class StructuredLog:
         """Put the request on every line from here on; Powertools adds its X-Ray trace itself."""
         self._logger.append_keys(function_request_id=request_id)
 
+    def debug(self, message: str, **fields: Any) -> None:
+        """Write one line at level DEBUG."""
+        self._logger.debug(message, extra=fields)
+
     def info(self, message: str, **fields: Any) -> None:
         """Write one line at level INFO."""
         self._logger.info(message, extra=fields)

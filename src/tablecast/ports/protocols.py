@@ -156,6 +156,10 @@ class Journal(Protocol):
 class Log(Protocol):
     """A structured log: one line an outcome, never images."""
 
+    def debug(self, message: str, **fields: Any) -> None:
+        """Write one line at level DEBUG, which is off by default."""
+        ...
+
     def info(self, message: str, **fields: Any) -> None:
         """Write one line at level INFO."""
         ...

@@ -21,6 +21,9 @@ class MemoryLog:
     def __init__(self) -> None:
         self.lines: list[LogLine] = []
 
+    def debug(self, message: str, **fields: Any) -> None:
+        """Keep nothing: that level is off by default."""
+
     def info(self, message: str, **fields: Any) -> None:
         """Keep a line at level INFO."""
         self.lines.append(LogLine("INFO", message, fields))
