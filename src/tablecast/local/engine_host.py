@@ -3,8 +3,8 @@ The process that hosts the data services: MiniStack's ASGI app under uvicorn, a 
 
 Run by `tablecast.local.engine` as a script in an interpreter of its own, never imported by the rest
 of the package: MiniStack keeps its state in module globals and reads its settings at import. Only
-the standard library, MiniStack, uvicorn and httptools are imported here; `gateway.py` beside this
-file, which needs no more, is loaded by its path.
+the standard library, MiniStack, uvicorn and httptools are imported here; `gateway.py` and
+`handover.py` beside this file, which need no more, are loaded by their paths.
 
 What this adds to MiniStack's own launcher:
 
@@ -66,10 +66,11 @@ def _beside(name: str) -> Any:
 
 
 if TYPE_CHECKING:
-    from tablecast.local import gateway
+    from tablecast.local import gateway, handover
     from tablecast.local.gateway import AsgiApp, Message, Receive, Scope, Send
 else:
     gateway = _beside("gateway")
+    handover = _beside("handover")
 
 _USED_NAMES: Final = (
     "app",
@@ -279,6 +280,21 @@ def load_ministack() -> Any:
     return app
 
 
+def hand_over(app: Any, control_port: int) -> None:
+    """
+    Have MiniStack's services run functions of the runtime.
+
+    Raises:
+        SelfTestError: What is replaced is not where it was.
+    """
+    module = app._get_module("lambda_svc")  # noqa: SLF001 - the registry of the app
+    account_id = os.environ["MINISTACK_ACCOUNT_ID"]  # noqa: TID251 - the edge that reads it
+    try:
+        handover.Handover(module, control_port=control_port, account_id=account_id).install()
+    except LookupError as error:
+        raise SelfTestError(str(error)) from error
+
+
 def _never() -> None:
     """Stand in for `_ensure_poller`: event source mappings are driven by the parent."""
 
@@ -312,7 +328,8 @@ async def serve(
     parent = ParentLine(parent_end, before_end=functools.partial(save, app) if persist else _never)
     runtime = None
     if control_port is not None:
-        runtime = gateway.Forward("127.0.0.1", control_port, name="the local runtime")
+        runtime = gateway.Forward(handover.LOOPBACK, control_port, name="the local runtime")
+        hand_over(app, control_port)
     loop = asyncio.get_running_loop()
     # The two lines of MiniStack's own start-up that its services rely on.
     app._MAIN_LOOP = loop  # noqa: SLF001

@@ -19,6 +19,7 @@ the standard library and httptools are imported here.
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import re
 import ssl
@@ -163,25 +164,25 @@ class Forward:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand on one request."""
-        first = await receive()
-        if first["type"] != "http.request":
-            return
+        caller = _Caller(receive)
         try:
-            upstream = await self._exchange(scope, first, receive)
-        except OSError as error:
-            text = f"{self._name} does not answer: {str(error) or type(error).__name__}"
-            await answer_json(send, 503, {"__type": "ServiceUnavailable", "message": text})
-            return
+            upstream = await self._exchange(scope, caller)
         except _CallerLeftError:
             return
-        watch = asyncio.ensure_future(_gone(receive))
-        watch.add_done_callback(upstream.caller_left)
+        except OSError as error:
+            caller.forget()
+            if not caller.left:
+                said = str(error) or type(error).__name__
+                text = f"{self._name} does not answer: {said}"
+                content = {"__type": "ServiceUnavailable", "message": text}
+                await answer_json(send, 503, content)
+            return
         try:
-            await upstream.answer_to(send, before_end=watch.cancel)
+            await upstream.answer_to(send, before_end=caller.forget)
         except OSError:
             upstream.close()  # the answer stays unfinished, as it came
         finally:
-            watch.cancel()
+            caller.forget()
             self._keep(upstream)
 
     def close(self) -> None:
@@ -189,19 +190,20 @@ class Forward:
         while self._idle:
             self._idle.pop().close()
 
-    async def _exchange(self, scope: Scope, first: Message, receive: Receive) -> _Upstream:
+    async def _exchange(self, scope: Scope, caller: _Caller) -> _Upstream:
         """Send the request; return the connection once the head of the answer is there."""
+        first = await caller.more()
         while self._idle:
             upstream = self._idle.pop()
             if not upstream.usable:
                 continue
             try:
-                return await _request(upstream, scope, first, receive)
+                return await _request(upstream, scope, first, caller)
             except OSError:
                 # It was closed while it lay idle. What has been streamed cannot be sent again.
-                if upstream.answering or first.get("more_body", False):
+                if upstream.answering or caller.left or first.get("more_body", False):
                     raise
-        return await _request(await self._connect(), scope, first, receive)
+        return await _request(await self._connect(), scope, first, caller)
 
     async def _connect(self) -> _Upstream:
         async with asyncio.timeout(_CONNECT_SECONDS_MAX):
@@ -221,9 +223,54 @@ class _CallerLeftError(Exception):
     """The caller went away before its request was whole."""
 
 
-async def _request(
-    upstream: _Upstream, scope: Scope, first: Message, receive: Receive
-) -> _Upstream:
+class _Caller:
+    """
+    Whoever sent a request.
+
+    Args:
+        receive: What the server hands out of it.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._watch: asyncio.Future[None] | None = None
+        self.left = False
+
+    async def more(self) -> Message:
+        """
+        Return the next part of the request's body.
+
+        Raises:
+            _CallerLeftError: There is none to come.
+        """
+        message = await self._receive()
+        if message["type"] != "http.request":
+            raise _CallerLeftError
+        return message
+
+    def watch(self, upstream: _Upstream) -> None:
+        """From now on, have *upstream* closed when the caller goes away."""
+        if self._watch is None:
+            self._watch = asyncio.ensure_future(self._gone())
+        self._watch.add_done_callback(functools.partial(_close, upstream))
+
+    def forget(self) -> None:
+        """Watch no longer."""
+        if self._watch is not None:
+            self._watch.cancel()
+
+    async def _gone(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.left = True
+
+
+def _close(upstream: _Upstream, watch: asyncio.Future[None]) -> None:
+    if not watch.cancelled():
+        upstream.close()
+
+
+async def _request(upstream: _Upstream, scope: Scope, first: Message, caller: _Caller) -> _Upstream:
     try:
         upstream.begin(_head(scope), head_only=scope["method"] == "HEAD")
         message = first
@@ -233,20 +280,14 @@ async def _request(
             if not message.get("more_body", False):
                 break
             await upstream.drained()
-            message = await _more(receive)
+            message = await caller.more()
         upstream.end_body(chunked=chunked)
+        caller.watch(upstream)
         await upstream.head()
     except BaseException:
         upstream.close()
         raise
     return upstream
-
-
-async def _more(receive: Receive) -> Message:
-    message = await receive()
-    if message["type"] != "http.request":
-        raise _CallerLeftError
-    return message
 
 
 def _head(scope: Scope) -> bytes:
@@ -270,12 +311,6 @@ def _is_chunked(headers: Headers) -> bool:
     )
 
 
-async def _gone(receive: Receive) -> None:
-    """Return when the caller has gone away."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
 class _Upstream(asyncio.Protocol):
     """One connection to the other server; the methods named `on_...` are called by the parser."""
 
@@ -293,6 +328,7 @@ class _Upstream(asyncio.Protocol):
         self._chunks: deque[bytes] = deque()
         self._buffered = 0
         self._paused = False
+        self._reusable = True
         self.answering = False
         self.done = False
 
@@ -303,7 +339,7 @@ class _Upstream(asyncio.Protocol):
             self._lost is None
             and self._transport is not None
             and not self._transport.is_closing()
-            and (not self.done or (not self._head_only and self._parser.should_keep_alive()))
+            and self._reusable
         )
 
     def close(self) -> None:
@@ -313,11 +349,6 @@ class _Upstream(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
         self._wake()
-
-    def caller_left(self, watch: asyncio.Future[None]) -> None:
-        """Close the connection for want of somebody to answer to."""
-        if not watch.cancelled():
-            self.close()
 
     # The request.
 
@@ -450,6 +481,7 @@ class _Upstream(asyncio.Protocol):
         self.answering = True
         if self._head_only:
             self.done = True
+            self._reusable = False  # for the parser its body is still to come
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
@@ -460,3 +492,4 @@ class _Upstream(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """Note the end of the answer."""
         self.done = self.answering
+        self._reusable = not self.done or self._parser.should_keep_alive()
