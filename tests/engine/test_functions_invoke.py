@@ -371,7 +371,9 @@ def test_a_timeout_ends_the_process(functions):
     } == fault(invocation)
     assert 1_000 == invocation.duration_ms
     assert "before" in invocation.log_lines
-    assert any(line.endswith("Task timed out after 1.00 seconds") for line in invocation.log_lines)
+    assert any(
+        line.endswith("Task timed out after 1.00 seconds\n") for line in invocation.log_lines
+    )
     assert invocation.log_lines[-1].endswith("\tStatus: timeout")
     assert ["timeout"] == [event.reason for event in functions.told(FunctionEnded)]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -16,10 +18,12 @@ from tablecast.local.logs import (
     Frames,
     FunctionOutput,
     PipeReader,
-    init_report_line,
     log_tail,
-    report_line,
 )
+from tablecast.local.model import FunctionSpec
+from tablecast.local.platform_log import init_report_line, report_line
+
+SPEC = FunctionSpec(name="echo", handler="app.echo", code_dir=Path("/code"))
 
 
 class Log:
@@ -27,7 +31,7 @@ class Log:
 
     def __init__(self):
         self.events = []
-        self.output = FunctionOutput("echo", "env-1", self.events.append)
+        self.output = FunctionOutput(SPEC, "env-1", self.events.append)
         self.frames = Frames(self.output)
 
     @property
@@ -264,11 +268,9 @@ def test_a_report_says_what_lambda_says():
 
     assert (
         "REPORT RequestId: r-1\tDuration: 3.01 ms\tBilled Duration: 114 ms\tMemory Size: 128 MB"
-        "\tMax Memory Used: 36 MB"
+        "\tMax Memory Used: 36 MB\t"
     ) == plain
-    assert (
-        f"{plain}\tInit Duration: 110.10 ms\tStatus: error\tError Type: Runtime.ExitError" == cold
-    )
+    assert f"{plain}Init Duration: 110.10 ms\tStatus: error\tError Type: Runtime.ExitError" == cold
 
 
 def test_a_failed_init_says_in_which_phase():
@@ -276,3 +278,60 @@ def test_a_failed_init_says_in_which_phase():
     assert "INIT_REPORT Init Duration: 9999.81 ms\tPhase: init\tStatus: timeout" == (
         init_report_line(duration_ms=9_999.81, phase="init", status="timeout")
     )
+
+
+def test_an_error_report_ends_without_a_line_end(log):
+    """The runtime client writes none, so the next entry follows at once in the tail of the log."""
+    log.output.begin("r-1")
+    log.frames.take(frame(b"[ERROR] boom", kind=0x17) + frame(b"[INFO] said\n"))
+    unended = log.output.unended
+    log.output.platform("END")
+
+    assert [False, True, True] == [event.ended for event in log.events]
+    assert "[ERROR] boom[INFO] said\nEND\n" == log_tail(log.output.end(), unended)
+
+
+def test_an_event_says_where_it_belongs():
+    """Function, version and region, log group and log stream."""
+    events = []
+    spec = replace(SPEC, region="eu-west-1", version="3", log_group="mine")
+    FunctionOutput(spec, "env-1", events.append, log_stream="s").platform("START")
+    (event,) = events
+
+    assert ("echo", "eu-west-1", "3", "mine", "s") == (
+        event.function,
+        event.region,
+        event.version,
+        event.log_group,
+        event.log_stream,
+    )
+
+
+@pytest.mark.parametrize(
+    ("level", "kept"),
+    [
+        ("DEBUG", ["debug", "plain", "level", "error", "print", '{"level": "debug"}']),
+        (None, ["plain", "level", "error", "print"]),
+        ("ERROR", ["error"]),
+    ],
+)
+def test_json_logs_have_levels(level, kept):
+    """Records say theirs in the frame, JSON lines in a key; the rest is INFO."""
+    events = []
+    spec = replace(SPEC, log_format="JSON", application_log_level=level)
+    output = FunctionOutput(spec, "env-1", events.append)
+    frames = Frames(output)
+    for kind, text in ((0x0A, b"debug"), (0x02, b"plain"), (0x0E, b"level"), (0x16, b"error")):
+        frames.take(frame(text, kind=kind))
+    output.take_output(b'print\n{"level": "debug"}\n')
+
+    assert kept == [event.line for event in events]
+
+
+def test_text_logs_have_no_levels():
+    """Whatever is written is kept."""
+    events = []
+    spec = replace(SPEC, application_log_level="FATAL")
+    FunctionOutput(spec, "env-1", events.append).take_output(b'{"level": "debug"}\n')
+
+    assert 1 == len(events)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import fields
 
 import pytest
 
@@ -10,16 +11,26 @@ from tablecast.errors import LocalRuntimeError
 from tablecast.local.model import FunctionSpec
 from tablecast.local.variables import check_variables, function_variables
 
+SPEC_FIELDS = {field.name for field in fields(FunctionSpec)}
 
-def variables(tmp_path, *, environment=None, **own):
+
+def variables(tmp_path, *, environment=None, opt=None, **options):
+    """Return the variables of a function; *options* are of its specification, or its own ones."""
+    own = {name: value for name, value in options.items() if name not in SPEC_FIELDS}
     spec = FunctionSpec(
-        name="echo", handler="app.echo", code_dir=tmp_path, environment=own, memory_mb=256
+        name="echo",
+        handler="app.echo",
+        code_dir=tmp_path,
+        environment=own,
+        memory_mb=256,
+        **{name: value for name, value in options.items() if name in SPEC_FIELDS},
     )
     return function_variables(
         spec,
         log_stream="2026/01/01/[$LATEST]ab",
         temporary_dir=tmp_path / "tmp",
         environment={} if environment is None else environment,
+        opt=opt,
     )
 
 
@@ -61,7 +72,8 @@ def test_little_of_the_machine_is_passed_on(tmp_path):
         },
     )
 
-    assert {"AWS_PROFILE", "AWS_SESSION_TOKEN", "MY_TOKEN", "VIRTUAL_ENV"}.isdisjoint(found)
+    assert {"AWS_PROFILE", "MY_TOKEN", "VIRTUAL_ENV"}.isdisjoint(found)
+    assert "secret" not in found.values()
     assert ("/usr/bin", "http://127.0.0.1:1") == (found["PATH"], found["AWS_ENDPOINT_URL"])
     assert str(tmp_path / "tmp") == found["HOME"]
 
@@ -73,11 +85,63 @@ def test_without_credentials_there_are_dummies(tmp_path):
     assert ("test", "test") == (found["AWS_ACCESS_KEY_ID"], found["AWS_SECRET_ACCESS_KEY"])
 
 
-def test_the_region_follows_the_pool(tmp_path):
-    """One region, under both names."""
-    found = variables(tmp_path, environment={"AWS_REGION": "eu-central-1"})
+def test_the_region_is_the_functions(tmp_path):
+    """One region, under both names, whatever the pool's environment says."""
+    found = variables(tmp_path, environment={"AWS_REGION": "eu-west-1"}, region="eu-central-1")
 
     assert ("eu-central-1", "eu-central-1") == (found["AWS_REGION"], found["AWS_DEFAULT_REGION"])
+
+
+def test_a_version_has_its_own_names(tmp_path):
+    """What was deployed says which runtime, which version and which log group it has."""
+    found = variables(tmp_path, version="7", runtime="python3.12", log_group="mine")
+
+    assert {
+        "AWS_EXECUTION_ENV": "AWS_Lambda_python3.12",
+        "AWS_LAMBDA_FUNCTION_VERSION": "7",
+        "AWS_LAMBDA_LOG_GROUP_NAME": "mine",
+    }.items() <= found.items()
+
+
+def test_the_runtime_client_is_told_of_json_logs_only(tmp_path):
+    """Level and format are not there with text, as on Lambda."""
+    text = variables(tmp_path)
+    plain = variables(tmp_path, log_format="JSON")
+    level = variables(tmp_path, log_format="JSON", application_log_level="ERROR")
+
+    assert {"AWS_LAMBDA_LOG_FORMAT", "AWS_LAMBDA_LOG_LEVEL"}.isdisjoint(text)
+    assert ("JSON", "INFO") == (plain["AWS_LAMBDA_LOG_FORMAT"], plain["AWS_LAMBDA_LOG_LEVEL"])
+    assert "ERROR" == level["AWS_LAMBDA_LOG_LEVEL"]
+
+
+def test_tracing_finds_its_daemon_where_lambda_has_it(tmp_path):
+    """The address as one and in two parts."""
+    found = variables(tmp_path)
+
+    assert "169.254.79.129:2000" == found["AWS_XRAY_DAEMON_ADDRESS"]
+    assert ("169.254.79.129", "2000") == (
+        found["_AWS_XRAY_DAEMON_ADDRESS"],
+        found["_AWS_XRAY_DAEMON_PORT"],
+    )
+
+
+def test_layers_are_on_every_path(tmp_path):
+    """After the code, programs and libraries of one's own; before other modules."""
+    opt = tmp_path / "opt"
+    for folder in ("bin", "lib", "python/lib/python3.12/site-packages"):
+        (opt / folder).mkdir(parents=True)
+    found = variables(
+        tmp_path,
+        environment={"PATH": "/usr/bin", "PYTHONPATH": "/parent"},
+        opt=opt,
+        runtime="python3.12",
+    )
+
+    assert (
+        f"{tmp_path}:{opt}/python/lib/python3.12/site-packages:{opt}/python:/parent"
+        == (found["PYTHONPATH"])
+    )
+    assert (f"/usr/bin:{opt}/bin", f"{opt}/lib") == (found["PATH"], found["LD_LIBRARY_PATH"])
 
 
 def test_a_functions_own_variables_win_over_defaults(tmp_path):

@@ -21,6 +21,7 @@ from tablecast.local.events import (
     FunctionEnded,
     FunctionInitFailed,
     FunctionLog,
+    FunctionNotice,
     FunctionStarted,
     InvocationFinished,
 )
@@ -31,6 +32,7 @@ _EVENT_NAMES: Final[Mapping[type, str]] = {
     FunctionEnded: "process-ended",
     FunctionInitFailed: "init-failed",
     FunctionLog: "log",
+    FunctionNotice: "notice",
     FunctionStarted: "process-started",
     InvocationFinished: "invocation",
     MappingEvent: "mapping",
@@ -144,6 +146,8 @@ class DevFeed:
                 yield from self._invocation_lines(event)
             case FunctionInitFailed():
                 yield f"tablecast: {event.text}"
+            case FunctionNotice():
+                yield f"tablecast: {self._short(event.function)}: {event.text}"
             case MappingEvent() if self._verbose or event.kind != "state":
                 yield f"tablecast: mapping {event.mapping_id}: {event.text}"
             case DataServicesRestarted():

@@ -19,6 +19,10 @@ what Lambda calls a reset: what was in memory is gone, what was in `/tmp` is the
 | busy | it ends before it was sent the event | another one is started | busy |
 | any | `end` | its process is ended and its folder removed | ended |
 
+A process is ended by SIGKILL and hears nothing before, as on Lambda without extensions: there the
+shutdown phase has 0 ms, and Python gets a SIGTERM only when an extension is registered. Extensions
+are not run; a function that brings some is noticed.
+
 Source: Lambda developer guide, "Understanding the Lambda execution environment lifecycle" (checked
 2026-11-23).
 """
@@ -27,12 +31,14 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import json
+import os
 import secrets
 import shutil
+import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -40,6 +46,7 @@ from tablecast.local.events import (
     EndReason,
     FunctionEnded,
     FunctionEvent,
+    FunctionNotice,
     FunctionStarted,
     InvocationFinished,
 )
@@ -54,15 +61,11 @@ from tablecast.local.invocation import (
     response_too_large,
     timed_out,
 )
-from tablecast.local.logs import (
-    FunctionOutput,
-    end_line,
-    init_report_line,
-    report_line,
-    start_line,
-)
+from tablecast.local.logs import FunctionOutput
 from tablecast.local.memory import MemoryLimiter
 from tablecast.local.model import FunctionSpec
+from tablecast.local.opt import mountable
+from tablecast.local.platform_log import PlatformLog
 from tablecast.local.process import Exit, FunctionProcess
 from tablecast.local.variables import function_variables
 
@@ -133,12 +136,15 @@ class Surroundings:
         limiter: Limits the memory of processes.
         observe: Gets events.
         init_seconds_max: How long the init phase may take.
+        packages: Folder below which deployment packages are unzipped. Error reports call the folder
+            of such code `/var/task`, as nobody knows it by another name.
     """
 
     variables: Mapping[str, str]
     limiter: MemoryLimiter
     observe: Callable[[FunctionEvent], None]
     init_seconds_max: float
+    packages: Path
 
 
 class Environment:
@@ -150,10 +156,17 @@ class Environment:
         folder: Folder for environments of this function; this one makes its own in it.
         surroundings: What it shares with others.
         owner: Hears from it.
+        opt: What stands for `/opt`; None for a function without layers.
     """
 
     def __init__(
-        self, spec: FunctionSpec, *, folder: Path, surroundings: Surroundings, owner: Owner
+        self,
+        spec: FunctionSpec,
+        *,
+        folder: Path,
+        surroundings: Surroundings,
+        owner: Owner,
+        opt: Path | None = None,
     ) -> None:
         self.id = secrets.token_hex(16)
         self.idle_since = 0.0
@@ -162,8 +175,14 @@ class Environment:
         self._surroundings = surroundings
         self._owner = owner
         self._loop = asyncio.get_running_loop()
-        self._log_stream = f"{time.strftime('%Y/%m/%d', time.gmtime())}/[$LATEST]{self.id}"
-        self._output = FunctionOutput(spec.name, self.id, surroundings.observe)
+        self._opt = opt
+        self._log_stream = _log_stream(spec, self.id)
+        self._output = FunctionOutput(
+            spec, self.id, surroundings.observe, log_stream=self._log_stream
+        )
+        self._log = PlatformLog(spec, self._log_stream, self._output)
+        hidden = spec.code_dir.is_relative_to(surroundings.packages)
+        self._hidden_dir = json.dumps(str(spec.code_dir))[1:-1].encode() if hidden else b""
         self._state = State.NEW
         self._process: FunctionProcess | None = None
         self._processes: set[FunctionProcess] = set()
@@ -188,6 +207,12 @@ class Environment:
         self._timer = self._loop.call_later(
             self._surroundings.init_seconds_max, self._init_timed_out
         )
+        for text in self._differences():
+            self._surroundings.observe(
+                FunctionNotice(
+                    self._spec.name, self.id, text, self._spec.region, self._spec.version
+                )
+            )
         try:
             self._begin_init()
         except OSError:
@@ -200,7 +225,7 @@ class Environment:
         self._request = request
         self._initialising = self._sent = False
         self._output.begin(request.id)
-        self._output.platform(start_line(request.id))
+        self._log.start(request.id, request.invoked_arn or self._spec.version_arn)
         self._request_begun_at = self._loop.time()
         now = time.time()  # noqa: TID251 - the deadline that the handler is told
         self._deadline_ms = int((now + self._spec.timeout_seconds) * 1_000)
@@ -237,6 +262,7 @@ class Environment:
             self._peak_memory_mb = process.peak_memory_mb  # it may have no time to tell later
             self._output.flush()
             self._owner.init_succeeded()
+            self._log.init_done("init" if self._state is State.STARTING else "invoke")
         self._initialising = False
         if self._state is State.STARTING:
             self._init_duration_ms = self._init_elapsed_ms()
@@ -250,7 +276,7 @@ class Environment:
 
     def failed(self, payload: bytes, error_type: str) -> None:
         """The handler raised."""
-        fault = FunctionFault.reported(payload, error_type)
+        fault = FunctionFault.reported(payload, error_type, code_dir=self._hidden_dir)
         if fault.error_type == _MEMORY_ERROR and not self._surroundings.limiter.kills:
             # Where the limit is one of allocations, this is what being killed looks like.
             self._give_up("out of memory", out_of_memory)
@@ -263,7 +289,8 @@ class Environment:
 
     def init_failed(self, payload: bytes, error_type: str) -> None:
         """The process reports that it cannot be initialised."""
-        self._init_ended("error", FunctionFault.reported(payload, error_type), "error")
+        fault = FunctionFault.reported(payload, error_type, code_dir=self._hidden_dir)
+        self._init_ended("error", fault, "error")
 
     # What happens to a process.
 
@@ -271,14 +298,20 @@ class Environment:
         """Start a process."""
         self._init_begun_at = self._loop.time()
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._log.init_start()
+        variables = function_variables(
+            self._spec,
+            log_stream=self._log_stream,
+            temporary_dir=self._folder,
+            environment=self._surroundings.variables,
+            opt=self._opt,
+        )
+        paths = variables["PYTHONPATH"].split(os.pathsep)
+        mounted = self._opt is not None and mountable(self._spec.code_dir, paths)
         process = FunctionProcess(
             self._spec,
-            variables=function_variables(
-                self._spec,
-                log_stream=self._log_stream,
-                temporary_dir=self._folder,
-                environment=self._surroundings.variables,
-            ),
+            variables=variables,
+            opt=self._opt if mounted else None,
             limiter=self._surroundings.limiter,
             output=self._output,
             events=self,
@@ -315,13 +348,11 @@ class Environment:
         phase = "init" if self._state is State.STARTING else "invoke"
         self._drop_process(reason)
         self._output.flush()
-        self._output.platform(
-            init_report_line(
-                duration_ms=duration_ms,
-                phase=phase,
-                status=status,
-                error_type=fault.error_type if fault else "",
-            )
+        self._log.init_failed(
+            duration_ms=duration_ms,
+            phase=phase,
+            status=status,
+            error_type=fault.error_type if fault else "",
         )
         if fault is not None:
             self._owner.init_failed(self, fault)
@@ -346,7 +377,8 @@ class Environment:
         """Deal with the end of a process that nobody ended."""
         request = self._request
         if self._state is State.STARTING or (request and self._initialising and not self._sent):
-            self._init_ended("error", FunctionFault.of("Runtime.ExitError", end.reason), "exit")
+            told = exited(request.id if request else "", end.reason)
+            self._init_ended("error", replace(told, message=end.reason), "exit")
         elif request is None:
             self._output.flush()
             if self._state is State.READY:
@@ -386,11 +418,7 @@ class Environment:
             return
         self._drop_process("timeout")
         seconds = self._spec.timeout_seconds
-        moment = datetime.fromtimestamp(time.time(), UTC)  # noqa: TID251 - for a line of the log
-        self._output.platform(
-            f"{moment.isoformat(timespec='milliseconds').replace('+00:00', 'Z')} {request.id} "
-            f"Task timed out after {seconds:.2f} seconds"
-        )
+        self._log.timed_out(request.id, seconds)
         fault = timed_out(request.id, seconds)
         self._finish(State.RESET, fault.payload, fault, status="timeout")
 
@@ -403,7 +431,7 @@ class Environment:
     def _crashed(self, fault: FunctionFault) -> None:
         """End an invocation whose process is no more."""
         self._output.flush()
-        self._output.platform(f"{fault.message}\n{fault.error_type}")
+        self._log.crashed(fault)
         self._finish(State.RESET, fault.payload, fault, status="error")
 
     def _refuse(self, message: str) -> None:
@@ -441,19 +469,17 @@ class Environment:
             self._process.drain()
             self._peak_memory_mb = self._process.peak_memory_mb
         self._output.flush()
-        self._output.platform(end_line(request.id))
-        self._output.platform(
-            report_line(
-                request.id,
-                duration_ms=duration_ms,
-                billed_duration_ms=billed_ms,
-                memory_mb=self._spec.memory_mb,
-                max_memory_used_mb=self._peak_memory_mb,
-                init_duration_ms=init_duration_ms,
-                status=status,
-                error_type=fault.error_type if fault and status == "error" else "",
-            )
+        self._log.report(
+            request.id,
+            duration_ms=duration_ms,
+            billed_duration_ms=billed_ms,
+            max_memory_used_mb=self._peak_memory_mb,
+            init_duration_ms=init_duration_ms,
+            status=status,
+            error_type=fault.error_type if fault and status == "error" else "",
+            produced_bytes=len(payload),
         )
+        unended = self._output.unended
         request.finish(
             Invocation(
                 payload,
@@ -464,6 +490,8 @@ class Environment:
                 init_duration_ms=init_duration_ms,
                 max_memory_used_mb=self._peak_memory_mb,
                 log_lines=self._output.end(),
+                log_unended=unended,
+                version=self._spec.version,
             )
         )
         self._surroundings.observe(
@@ -477,9 +505,23 @@ class Environment:
                 billed_duration_ms=billed_ms,
                 init_duration_ms=init_duration_ms,
                 max_memory_used_mb=self._peak_memory_mb,
+                region=self._spec.region,
+                version=self._spec.version,
             )
         )
         self._owner.available(self)
+
+    def _differences(self) -> Iterator[str]:
+        """Say in what the environment is not as it would be on Lambda."""
+        here = "python{}.{}".format(*sys.version_info)
+        if self._spec.runtime not in {None, here}:
+            yield f"its runtime is {self._spec.runtime}; it runs on this machine's {here}"
+        if self._opt is None:
+            return
+        if (self._opt / "extensions").is_dir():
+            yield "its layers bring extensions, which are not run here"
+        if not mountable(self._spec.code_dir, ()):
+            yield f"its layers are in {self._opt}; code that names /opt itself does not find them"
 
     def _init_elapsed_ms(self) -> float:
         return (self._loop.time() - self._init_begun_at) * 1_000
@@ -488,3 +530,10 @@ class Environment:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _log_stream(spec: FunctionSpec, environment_id: str) -> str:
+    """Return the name of a log stream; in a group of one's own choice it says whose it is."""
+    day = time.strftime("%Y/%m/%d", time.gmtime())
+    own = "" if spec.log_group_name == f"/aws/lambda/{spec.name}" else spec.name
+    return f"{day}/{own}[{spec.version}]{environment_id}"

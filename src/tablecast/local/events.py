@@ -5,6 +5,7 @@ What functions tell an observer while they run: typed values, in the order in wh
 | --- | --- |
 | `FunctionStarted` | a process of a function was started |
 | `FunctionInitFailed` | its code cannot be loaded; once until the reason changes or the code does |
+| `FunctionNotice` | it is run in another way than on Lambda; once an environment |
 | `FunctionLog` | a line came from it, or one of Lambda's own about it |
 | `InvocationFinished` | an invocation is answered, however it went |
 | `FunctionEnded` | a process has ended |
@@ -75,6 +76,8 @@ class FunctionLog:
         version: The version that ran.
         log_group: Log group that the event belongs to.
         log_stream: The execution environment's stream in it.
+        ended: False for the few events whose text ends without a line end on Lambda: error reports
+            of the runtime client, and Lambda's own entries in the JSON log format.
     """
 
     function: str
@@ -87,6 +90,7 @@ class FunctionLog:
     version: str = LATEST_VERSION
     log_group: str = ""
     log_stream: str = ""
+    ended: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,28 @@ class FunctionInitFailed:
         """The whole story as one line."""
         reason = " ".join(self.message.split())
         return f"function {self.function!r} does not start: {self.error_type}: {reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionNotice:
+    """
+    Something about a function is not as it would be on Lambda.
+
+    It is no event of the function's log, which stays as it is on Lambda.
+
+    Args:
+        function: Function name.
+        environment_id: Execution environment.
+        text: One line.
+        region: The function's region.
+        version: The version that is run.
+    """
+
+    function: str
+    environment_id: str
+    text: str
+    region: str = REGION
+    version: str = LATEST_VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,5 +172,10 @@ class InvocationFinished:
 
 
 FunctionEvent = (
-    FunctionStarted | FunctionEnded | FunctionLog | FunctionInitFailed | InvocationFinished
+    FunctionStarted
+    | FunctionEnded
+    | FunctionInitFailed
+    | FunctionNotice
+    | FunctionLog
+    | InvocationFinished
 )

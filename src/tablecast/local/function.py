@@ -57,12 +57,20 @@ class Function:
         pool: Where it belongs.
         folder: Folder for its environments.
         surroundings: What its environments share with others.
+        opt: What stands for `/opt`; may be replaced; None for a function without layers.
     """
 
     def __init__(
-        self, spec: FunctionSpec, pool: Pool, *, folder: Path, surroundings: Surroundings
+        self,
+        spec: FunctionSpec,
+        pool: Pool,
+        *,
+        folder: Path,
+        surroundings: Surroundings,
+        opt: Path | None = None,
     ) -> None:
         self.spec = spec
+        self.opt = opt
         self.waiting: deque[Request] = deque()
         self.starting: set[Environment] = set()
         self._pool = pool
@@ -96,7 +104,11 @@ class Function:
     def start(self) -> None:
         """Start an environment."""
         environment = Environment(
-            self.spec, folder=self._folder, surroundings=self._surroundings, owner=self
+            self.spec,
+            folder=self._folder,
+            surroundings=self._surroundings,
+            owner=self,
+            opt=self.opt,
         )
         self.starting.add(environment)
         environment.start()

@@ -42,6 +42,7 @@ from tablecast.local.invocation import (
 )
 from tablecast.local.memory import MemoryLimiter, memory_limiter
 from tablecast.local.model import LATEST_VERSION, REGION, FunctionSpec
+from tablecast.local.opt import merge
 from tablecast.local.variables import check_variables
 
 __all__ = ["FunctionPool", "FunctionSpec", "Invocation"]
@@ -87,6 +88,7 @@ class FunctionPool:
         concurrency: int = ACCOUNT_CONCURRENCY,
     ) -> None:
         self._observer = observer
+        self._packages = state_dir.absolute()
         self._folder = state_dir / "functions"
         self._variables = dict(environment)
         self._limiter = limiter
@@ -112,6 +114,7 @@ class FunctionPool:
         Raises:
             MissingExtraError: AWS's runtime interface client is not installed.
             LocalRuntimeError: Its name, variables or folder cannot be.
+            OSError: Its layers cannot be read.
         """
         where = f"function {spec.name!r}"
         if find_spec("awslambdaric") is None:
@@ -124,16 +127,19 @@ class FunctionPool:
             )
         check_variables(spec)
         surroundings = self._surroundings or self._prepare()
+        opt = None
+        if spec.layers:
+            opt = await asyncio.to_thread(merge, spec.layers, self._folder.absolute() / ".layers")
         key = (spec.region, spec.name, spec.version)
         known = self._functions.get(key)
         if spec.reserved_concurrency != (known.spec.reserved_concurrency if known else None):
             self.reserve(spec.name, spec.reserved_concurrency, region=spec.region)
         if known is None:
             self._functions[key] = Function(
-                spec, self, folder=self._folder / spec.name, surroundings=surroundings
+                spec, self, folder=self._folder / spec.name, surroundings=surroundings, opt=opt
             )
             return
-        before, known.spec = known.spec, spec
+        before, known.spec, known.opt = known.spec, spec, opt
         if replace(spec, reserved_concurrency=before.reserved_concurrency) != before:
             known.renew()
             self.start_more()
@@ -187,6 +193,7 @@ class FunctionPool:
         invoked_arn: str | None = None,
         client_context: str | None = None,
         trace: str | None = None,
+        request_id: str | None = None,
     ) -> Invocation:
         """
         Run a function and return its answer.
@@ -202,10 +209,11 @@ class FunctionPool:
                 function or version when omitted.
             client_context: Client context as JSON text, not in Base64.
             trace: X-Ray trace header; a new trace, not sampled, when omitted.
+            request_id: Request ID; a new one when omitted.
         Returns:
             The answer, also when the function failed or was not run.
         """
-        request_id = str(uuid.uuid4())
+        request_id = request_id or str(uuid.uuid4())
         function = self._functions.get((region, name, version))
         if function is None or self._closed:
             return not_invokable(request_id, f"Function not found: {name}")
@@ -338,6 +346,7 @@ class FunctionPool:
             limiter=self._limiter or memory_limiter(),
             observe=self.observe,
             init_seconds_max=self._init_seconds_max,
+            packages=self._packages,
         )
         return self._surroundings
 

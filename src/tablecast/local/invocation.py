@@ -1,7 +1,7 @@
 """
 What an invocation gives back, with the payloads that Lambda makes when the function cannot.
 
-Source: LocalStack's AWS-validated snapshots (checked 2026-11-23).
+Source: AWS-validated recordings of public test suites (checked 2026-11-23).
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from typing import Final, Literal
 
 from tablecast.limits import LAMBDA_PAYLOAD_BYTES_MAX, LAMBDA_RESPONSE_BYTES_MAX
 from tablecast.local.logs import log_tail
+from tablecast.local.model import LATEST_VERSION
 
 UNHANDLED: Final = "Unhandled"
+TASK_ROOT: Final = b"/var/task"
 
 ThrottleReason = Literal[
     "ReservedFunctionConcurrentInvocationLimitExceeded", "ConcurrentInvocationLimitExceeded"
@@ -37,6 +39,8 @@ class Invocation:
         init_duration_ms: How long the init phase took; None unless this was a cold start.
         max_memory_used_mb: Most memory that the process has used so far.
         log_lines: The invocation's log, START to REPORT, as far as it was kept.
+        log_unended: Indexes of lines of the log that no line end follows.
+        version: The version that was executed.
     """
 
     payload: bytes
@@ -48,11 +52,13 @@ class Invocation:
     init_duration_ms: float | None = None
     max_memory_used_mb: int = 0
     log_lines: tuple[str, ...] = ()
+    log_unended: tuple[int, ...] = ()
+    version: str = LATEST_VERSION
 
     @property
     def log_tail(self) -> str:
         """The last 4 KB of the log, as `LogType=Tail` gives it."""
-        return log_tail(self.log_lines)
+        return log_tail(self.log_lines, self.log_unended)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +83,18 @@ class FunctionFault:
         return cls(error_type, message, payload)
 
     @classmethod
-    def reported(cls, payload: bytes, error_type: str) -> FunctionFault:
-        """Return the fault that a process reported; *error_type* stands in for one it left out."""
+    def reported(cls, payload: bytes, error_type: str, *, code_dir: bytes = b"") -> FunctionFault:
+        """
+        Return the fault that a process reported.
+
+        Args:
+            payload: The report, which is JSON.
+            error_type: Its type, for a report that leaves it out.
+            code_dir: Folder of the code, where the report is to call it by Lambda's name; empty
+                where it is to be called by its own.
+        """
+        if code_dir:
+            payload = payload.replace(code_dir, TASK_ROOT)
         try:
             report = json.loads(payload)
         except ValueError:

@@ -1,9 +1,9 @@
 """
 A function's log: what its process writes, line by line and bounded, between Lambda's own lines.
 
-A process writes to two pipes. Standard output and standard error share one, cut at line ends.
-Records of `logging` and error reports of the runtime client come through the other, in frames, so
-that a record of several lines stays one:
+Lambda's own lines are those of `platform_log`. A process writes to two pipes. Standard output and
+standard error share one, cut at line ends. Records of `logging` and error reports of the runtime
+client come through the other, in frames, so that a record of several lines stays one:
 
 | bytes | big-endian |
 | --- | --- |
@@ -24,11 +24,13 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Final
 
 from tablecast.limits import KIB
 from tablecast.local.events import FunctionLog, LogStream
+from tablecast.local.levels import INFO, frame_level, level_of, line_level
+from tablecast.local.model import FunctionSpec
 
 OUTPUT_BYTES_MAX: Final = 256 * KIB
 LINE_BYTES_MAX: Final = 64 * KIB
@@ -40,73 +42,23 @@ _FRAME_HEADER_BYTES: Final = 16
 _FRAME_MAGIC: Final = b"\xa5\x5a\x00"
 
 
-def start_line(request_id: str) -> str:
-    """Return the line that opens an invocation."""
-    return f"START RequestId: {request_id} Version: $LATEST"
-
-
-def end_line(request_id: str) -> str:
-    """Return the line that closes the output of an invocation."""
-    return f"END RequestId: {request_id}"
-
-
-def report_line(
-    request_id: str,
-    *,
-    duration_ms: float,
-    billed_duration_ms: int,
-    memory_mb: int,
-    max_memory_used_mb: int,
-    init_duration_ms: float | None = None,
-    status: str = "",
-    error_type: str = "",
-) -> str:
+def log_tail(lines: Sequence[str], unended: Container[int] = ()) -> str:
     """
-    Return the line that sums an invocation up.
+    Return the end of a log as `LogType=Tail` gives it: at most `LOG_TAIL_BYTES` of UTF-8.
 
     Args:
-        request_id: The invocation.
-        duration_ms: Its duration.
-        billed_duration_ms: What is billed of it, the init phase included.
-        memory_mb: The function's memory.
-        max_memory_used_mb: Most of it that was in use.
-        init_duration_ms: How long the init phase took, for a cold start.
-        status: `timeout` or `error`; empty when the function answered.
-        error_type: With the status `error`, its type.
+        lines: The log, without line ends.
+        unended: Indexes of those that no line end follows.
     """
-    fields = [
-        f"REPORT RequestId: {request_id}",
-        f"Duration: {duration_ms:.2f} ms",
-        f"Billed Duration: {billed_duration_ms} ms",
-        f"Memory Size: {memory_mb} MB",
-        f"Max Memory Used: {max_memory_used_mb} MB",
-    ]
-    if init_duration_ms is not None:
-        fields.append(f"Init Duration: {init_duration_ms:.2f} ms")
-    if status:
-        fields.append(f"Status: {status}")
-    if error_type:
-        fields.append(f"Error Type: {error_type}")
-    return "\t".join(fields)
-
-
-def init_report_line(*, duration_ms: float, phase: str, status: str, error_type: str = "") -> str:
-    """Return the line about an initialisation that failed, in *phase* `init` or `invoke`."""
-    line = f"INIT_REPORT Init Duration: {duration_ms:.2f} ms\tPhase: {phase}\tStatus: {status}"
-    return f"{line}\tError Type: {error_type}" if error_type else line
-
-
-def log_tail(lines: Sequence[str]) -> str:
-    """Return the end of a log as `LogType=Tail` gives it: at most `LOG_TAIL_BYTES` of UTF-8."""
     kept: list[str] = []
     room = LOG_TAIL_BYTES
-    for line in reversed(lines):
-        kept.append(line)
-        room -= len(line.encode()) + 1
+    for index in range(len(lines) - 1, -1, -1):
+        text = lines[index] if index in unended else f"{lines[index]}\n"
+        kept.append(text)
+        room -= len(text.encode())
         if room <= 0:
             break
-    text = "".join(f"{line}\n" for line in reversed(kept)).encode()
-    return text[-LOG_TAIL_BYTES:].decode(errors="ignore")
+    return "".join(reversed(kept)).encode()[-LOG_TAIL_BYTES:].decode(errors="ignore")
 
 
 class FunctionOutput:
@@ -114,19 +66,32 @@ class FunctionOutput:
     The log of one execution environment.
 
     Args:
-        function: Function name.
+        spec: The function.
         environment_id: The execution environment.
         observe: Gets every line.
+        log_stream: The environment's log stream.
     """
 
     def __init__(
-        self, function: str, environment_id: str, observe: Callable[[FunctionLog], None]
+        self,
+        spec: FunctionSpec,
+        environment_id: str,
+        observe: Callable[[FunctionLog], None],
+        *,
+        log_stream: str = "",
     ) -> None:
-        self._function = function
+        self._function = spec.name
+        self._region = spec.region
+        self._version = spec.version
+        self._log_group = spec.log_group_name
+        self._log_stream = log_stream
+        self._json = spec.log_format == "JSON"
+        self._level = level_of(spec.application_log_level)
         self._environment_id = environment_id
         self._observe = observe
         self._request_id: str | None = None
         self._lines: list[str] = []
+        self._unended: list[int] = []
         self._room = OUTPUT_BYTES_MAX
         self._left_out_bytes = 0
         self._left_out_lines = 0
@@ -137,7 +102,13 @@ class FunctionOutput:
         self.flush()
         self._request_id = request_id
         self._lines = []
+        self._unended = []
         self._room = OUTPUT_BYTES_MAX
+
+    @property
+    def unended(self) -> tuple[int, ...]:
+        """Indexes of the invocation's lines that no line end follows."""
+        return tuple(self._unended)
 
     def end(self) -> tuple[str, ...]:
         """Have nothing that follows belong to the invocation; return its lines, Lambda's too."""
@@ -145,6 +116,7 @@ class FunctionOutput:
         lines = tuple(self._lines)
         self._request_id = None
         self._lines = []
+        self._unended = []
         self._room = OUTPUT_BYTES_MAX
         return lines
 
@@ -162,7 +134,7 @@ class FunctionOutput:
 
     def platform(self, line: str) -> None:
         """Add a line of Lambda's own; it needs no room."""
-        self._emit(line, "platform")
+        self._emit(line, "platform", ended=not self._json)
 
     def take_output(self, chunk: bytes) -> None:
         """Add what was read from standard output and standard error."""
@@ -180,15 +152,19 @@ class FunctionOutput:
             rest = rest[LINE_BYTES_MAX:]
         self._unfinished = rest
 
-    def take_record(self, text: bytes, *, left_out_bytes: int = 0) -> None:
+    def take_record(self, text: bytes, *, left_out_bytes: int = 0, level: int = INFO) -> None:
         """Add a record of `logging`, of which *left_out_bytes* were not even looked at."""
+        if self._json and level < self._level:
+            return
         if left_out_bytes:
             self._left_out_bytes += left_out_bytes
             self._left_out_lines += 1
-        self._keep(text.rstrip(b"\n"), "log")
+        self._keep(text.removesuffix(b"\n"), "log", ended=text.endswith(b"\n"))
 
-    def _keep(self, line: bytes, stream: LogStream) -> None:
+    def _keep(self, line: bytes, stream: LogStream, *, ended: bool = True) -> None:
         """Emit as much of *line* as there is room for."""
+        if self._json and stream == "output" and line_level(line) < self._level:
+            return
         if not self._room:
             self._left_out_bytes += len(line) + 1
             self._left_out_lines += 1
@@ -198,10 +174,12 @@ class FunctionOutput:
             self._left_out_bytes += len(line) - len(kept)
             self._left_out_lines += 1
         self._room = max(0, self._room - len(line) - 1)
-        self._emit(kept.decode(errors="replace"), stream)
+        self._emit(kept.decode(errors="replace"), stream, ended=ended)
 
-    def _emit(self, line: str, stream: LogStream) -> None:
+    def _emit(self, line: str, stream: LogStream, *, ended: bool) -> None:
         if self._request_id is not None:
+            if not (ended or self._json):
+                self._unended.append(len(self._lines))
             self._lines.append(line)
         self._observe(
             FunctionLog(
@@ -211,6 +189,11 @@ class FunctionOutput:
                 stream=stream,
                 request_id=self._request_id,
                 at=time.time(),  # noqa: TID251 - this is the edge where lines get their time
+                region=self._region,
+                version=self._version,
+                log_group=self._log_group,
+                log_stream=self._log_stream,
+                ended=ended,
             )
         )
 
@@ -245,7 +228,11 @@ class Frames:
             end = _FRAME_HEADER_BYTES + kept
             if len(buffer) < end:
                 break
-            self._output.take_record(buffer[_FRAME_HEADER_BYTES:end], left_out_bytes=length - kept)
+            self._output.take_record(
+                buffer[_FRAME_HEADER_BYTES:end],
+                left_out_bytes=length - kept,
+                level=frame_level(buffer[3]),
+            )
             skipped = min(length - kept, len(buffer) - end)
             self._skip_bytes = length - kept - skipped
             buffer = buffer[end + skipped :]

@@ -85,6 +85,7 @@ class FunctionProcess:
         output: Gets what it writes.
         events: Gets what it says through the Runtime API.
         on_end: Called once, when the process is no more, with how it ended.
+        opt: Folder that it is to see as `/opt`; None for what is there.
 
     Raises:
         OSError: It cannot be started; nothing is left of it.
@@ -99,6 +100,7 @@ class FunctionProcess:
         output: FunctionOutput,
         events: RuntimeEvents,
         on_end: Callable[[FunctionProcess, Exit], None],
+        opt: Path | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_end = on_end
@@ -111,7 +113,9 @@ class FunctionProcess:
         self.api = RuntimeApi(events)
         with contextlib.ExitStack() as undo:
             undo.callback(self.api.close)
-            self._child, self._readers = self._spawn(spec, variables, limiter, output)
+            self._child, self._readers = self._spawn(
+                spec, {**variables, **_opt_variable(opt)}, limiter, output
+            )
             undo.callback(self._close_readers)
             undo.callback(self._reap)
             undo.callback(self._kill)
@@ -227,6 +231,11 @@ class FunctionProcess:
         readers, self._readers = self._readers, ()
         for reader in readers:
             reader.close()
+
+
+def _opt_variable(opt: Path | None) -> dict[str, str]:
+    """Return what tells the process, before it becomes the function, what to see as `/opt`."""
+    return {} if opt is None else {"_TABLECAST_OPT": str(opt)}
 
 
 def _pipe(ours: contextlib.ExitStack, theirs: contextlib.ExitStack) -> tuple[int, int]:
