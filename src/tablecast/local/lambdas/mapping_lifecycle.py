@@ -111,6 +111,7 @@ class MappingLifecycle:
         self._timers: dict[MappingKey, asyncio.TimerHandle] = {}
         self._tasks: dict[MappingKey, asyncio.Task[None]] = {}
         self._failures: dict[str, int] = {}
+        self._retrying: set[MappingKey] = set()
 
     def get(self, key: MappingKey) -> StoredMapping | None:
         """Return a mapping, None when it is not there."""
@@ -202,7 +203,7 @@ class MappingLifecycle:
 
     def _on_their_way(self) -> list[asyncio.TimerHandle]:
         """Return the timers of transitions, without those of starts that are tried again."""
-        return [handle for key, handle in self._timers.items() if key[1] not in self._failures]
+        return [handle for key, handle in self._timers.items() if key not in self._retrying]
 
     def _put(self, key: MappingKey, mapping: StoredMapping) -> None:
         self._documents.put(
@@ -243,6 +244,7 @@ class MappingLifecycle:
             self._problems[mapping_id] = f"PROBLEM: {_text(error)}"
             _LOG.warning("event source mapping %s: %s", mapping_id, error)
             self._schedule(key, _RESTART_BACKOFF.ceiling(failures - 1))
+            self._retrying.add(key)
             return
         self._problems.pop(mapping_id, None)
         self._failures.pop(mapping_id, None)
@@ -275,12 +277,14 @@ class MappingLifecycle:
         self._timers[key] = loop.call_later(seconds, self._run, key)
 
     def _cancel(self, key: MappingKey) -> None:
+        self._retrying.discard(key)
         handle = self._timers.pop(key, None)
         if handle is not None:
             handle.cancel()
 
     def _run(self, key: MappingKey) -> None:
         self._timers.pop(key, None)
+        self._retrying.discard(key)
         earlier = self._tasks.get(key)
         task = asyncio.get_running_loop().create_task(self._after(earlier, key))
         self._tasks[key] = task
