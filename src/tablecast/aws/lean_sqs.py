@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from json.encoder import encode_basestring_ascii as quoted
+from typing import Final
 
 from tablecast.aws.lean_client import READ_ATTEMPTS, LeanClient
 from tablecast.aws.lean_refusal import malformed
 from tablecast.aws.send_answer import failed_entries
 from tablecast.ports import FailedEntry, OutgoingMessage
+
+
+_LONG_CHARACTERS: Final = 1_000
 
 
 class LeanSqsSendBatch:
@@ -31,7 +36,7 @@ class LeanSqsSendBatch:
             AwsError: The request as a whole was refused, or no answer came.
         """
         body = f'{{"QueueUrl":{quoted(queue_url)},"Entries":[{",".join([*map(_entry, entries)])}]}}'
-        answer = self._client.call("sqs", "SendMessageBatch", body.encode("ascii"))
+        answer = self._client.call("sqs", "SendMessageBatch", body.encode())
         return failed_entries(entries, answer)
 
 
@@ -56,9 +61,26 @@ def find_queue_url(client: LeanClient, queue: str) -> str:
     return url
 
 
+def quoted_body(body: str) -> str:
+    """
+    Return *body* as a JSON string.
+
+    msgspec quotes long ones at a fifth of the cost, where something else has loaded it already;
+    loading it for this alone takes longer than it saves a process in its first megabytes.
+    """
+    if len(body) > _LONG_CHARACTERS and (fast := sys.modules.get("msgspec")) is not None:
+        try:
+            text: str = fast.json.encode(body).decode()
+        except (AttributeError, UnicodeEncodeError):  # half-way through its import; a surrogate
+            pass
+        else:
+            return text
+    return quoted(body)
+
+
 def _entry(message: OutgoingMessage) -> str:
     """Return an entry as JSON text; the encoder's own function quotes, its tree walk is saved."""
-    text = f'{{"Id":{quoted(message.id)},"MessageBody":{quoted(message.body)}'
+    text = f'{{"Id":{quoted(message.id)},"MessageBody":{quoted_body(message.body)}'
     if message.group_id is not None:
         text += f',"MessageGroupId":{quoted(message.group_id)}'
     if message.deduplication_id is not None:
