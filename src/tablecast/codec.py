@@ -42,10 +42,10 @@ class Head(NamedTuple):
     event_id: str
     event_name: str
     sequence_number: str
-    keys: str
+    keys: bytes
 
 
-ReadHead: TypeAlias = Callable[[str], "Head | None"]
+ReadHead: TypeAlias = Callable[[bytes], "Head | None"]
 """JSON text of a change record -> its head; None when that cannot be read without parsing it."""
 
 

@@ -55,8 +55,6 @@ CLOUDEVENT_TYPE_PREFIX: Final = "com.tablecast.dynamodb."
 
 _EVENT_SOURCE: Final = "aws:dynamodb"
 _EVENT_VERSION: Final = "1.1"
-_ARRAY_HEAD: Final = "[\n"
-_ARRAY_SEPARATOR: Final = ",\n"
 _ARRAY_TAIL: Final = "\n]"
 _DATA_KEY: Final = ',"data":'
 _ZLIB_LEVEL: Final = 1  # Level 6 saves a fifth of the bytes for more than twice the time.
@@ -138,7 +136,7 @@ class ErrorDetail:
 class RecordText(NamedTuple):
     """A change record of a packed message that is still text: where it stands, how it is read."""
 
-    line: str
+    line: bytes
     place: int
     constants: Mapping[str, str]
     loads: codec.Loads
@@ -151,10 +149,10 @@ class RecordText(NamedTuple):
             MalformedMessageError: It is no JSON object.
         """
         try:
-            record = self.loads(self.line)
-        except ValueError as error:
+            record = self.loads(self.line.decode())
+        except ValueError as error:  # not UTF-8 is one
             raise MalformedMessageError(
-                f"data[{self.place}]", rule="JSON", got=_described(self.line)
+                f"data[{self.place}]", rule="JSON in UTF-8", got=_described(self.line)
             ) from error
         return {**self.constants, **_object(record, f"data[{self.place}]")}
 
@@ -170,7 +168,7 @@ class Lines(Sequence[Record]):
     __slots__ = ("_constants", "_lines", "_loads")
 
     def __init__(
-        self, lines: Sequence[str], *, constants: Mapping[str, str], loads: codec.Loads
+        self, lines: Sequence[bytes], *, constants: Mapping[str, str], loads: codec.Loads
     ) -> None:
         self._lines = lines
         self._constants = constants
@@ -453,7 +451,7 @@ def decode(body: str, *, loads: codec.Loads = codec.loads) -> Message:
         # As we write it: the first line feed is the one behind `"data":[`, for JSON strings cannot
         # hold one. So the envelope is read alone and the changes stay text.
         envelope = _parsed(head[: -len(_DATA_KEY) - 1] + "}", body, loads)
-        return _packed(envelope, _ARRAY_HEAD + rest[:-1], loads)
+        return _packed(envelope, b"[\n" + rest[:-1].encode("utf-8", "surrogatepass"), loads)
     envelope = _parsed(body, body, loads)
     if "v" in envelope:
         return _packed(envelope, None, loads)
@@ -468,7 +466,7 @@ def decode(body: str, *, loads: codec.Loads = codec.loads) -> Message:
     )
 
 
-def _packed(envelope: Mapping[str, Any], array: str | None, loads: codec.Loads) -> Message:
+def _packed(envelope: Mapping[str, Any], array: bytes | None, loads: codec.Loads) -> Message:
     """Return the message of a packed envelope; *array* is its data as text, if already cut out."""
     version = envelope.get("v")
     if type(version) is not int:
@@ -504,14 +502,16 @@ def _packed(envelope: Mapping[str, Any], array: str | None, loads: codec.Loads) 
     return Message("packed", records, source=source, trace=trace, error=error)
 
 
-def _lines(array: str, n: int, source: str, loads: codec.Loads) -> Sequence[Record]:
+def _lines(array: bytes, n: int, source: str, loads: codec.Loads) -> Sequence[Record]:
     """Return the changes of *array*: unparsed when each stands on a line of its own."""
-    if array.startswith(_ARRAY_HEAD) and array.endswith(_ARRAY_TAIL):
-        lines = array[len(_ARRAY_HEAD) : -len(_ARRAY_TAIL)].split(_ARRAY_SEPARATOR)
+    if array.startswith(b"[\n") and array.endswith(b"\n]"):
+        lines = array[2:-2].split(b",\n")
         if len(lines) == n:
             return Lines(lines, constants=_constants(source), loads=loads)
     try:
-        data = loads(array)
+        data = loads(array.decode())
+    except UnicodeDecodeError as error:
+        raise MalformedMessageError("data", rule="UTF-8", got=str(error)) from error
     except ValueError as error:
         raise MalformedMessageError("data", rule="JSON", got=_described(array)) from error
     if not isinstance(data, list):
@@ -535,7 +535,7 @@ def _unquoted(data: str) -> bytes:
         raise MalformedMessageError("data", rule="base64", got=_described(data)) from error
 
 
-def _inflated(packed: bytes) -> str:
+def _inflated(packed: bytes) -> bytes:
     """Return the text of compressed *packed*; it never grows beyond `PLAIN_BYTES_MAX`."""
     inflater = zlib.decompressobj()
     try:
@@ -549,10 +549,7 @@ def _inflated(packed: bytes) -> str:
     if not inflater.eof or inflater.unused_data:
         ending = "bytes behind its end" if inflater.eof else "no end"
         raise MalformedMessageError("data", rule="one whole zlib stream", got=ending)
-    try:
-        return plain.decode()
-    except UnicodeDecodeError as error:
-        raise MalformedMessageError("data", rule="UTF-8", got=str(error)) from error
+    return plain
 
 
 def _cloudevent(event: Mapping[str, Any]) -> Message:
@@ -654,6 +651,7 @@ def _count(fields: Mapping[str, Any], name: str, *, within: str = "", least: int
     return value
 
 
-def _described(text: str) -> str:
+def _described(text: str | bytes) -> str:
     """Return what may be said of a text that must not stand in a log: it may be an image."""
-    return f"{len(text)} characters of something else"
+    kind = "characters" if isinstance(text, str) else "bytes"
+    return f"{len(text)} {kind} of something else"

@@ -188,7 +188,7 @@ def test_array_laid_out_by_another_writer_is_read(body: str) -> None:
         (envelope(enc="zlib", data=deflated(b"\xff")), "data: must be UTF-8, got"),
         (
             envelope(enc="zlib", data=deflated(SECRET)),
-            "data: must be JSON, got '29 characters of something else'",
+            "data: must be JSON, got '29 bytes of something else'",
         ),
         (envelope(enc="zlib", data=deflated("{}")), "data: must be an array, got 'dict'"),
         (envelope(error=SECRET), "error: must be an object, got 'str'"),
@@ -267,7 +267,7 @@ def test_malformed_line_is_refused_when_it_is_reached() -> None:
     assert "a" == records[0]["eventID"]
     with pytest.raises(MalformedMessageError) as caught:
         list(records)
-    assert "data[1]: must be JSON, got '29 characters of something else'" == str(caught.value)
+    assert "data[1]: must be JSON in UTF-8, got '29 bytes of something else'" == str(caught.value)
     with pytest.raises(MalformedMessageError, match=r"data\[2\]: must be an object, got 'int'"):
         records[2]
 

@@ -149,7 +149,7 @@ class Change(Generic[ItemT_co]):
         if not isinstance(dynamodb, Mapping):
             raise MalformedRecordError("dynamodb", rule="an object", got=type(dynamodb).__name__)
         number = SequenceNumber.parse(dynamodb.get("SequenceNumber"))
-        head = Head(event_id, event_name, number.text, "")
+        head = Head(event_id, event_name, number.text, b"")
         return cls(head, record, model, receive_count)
 
     @classmethod
@@ -330,7 +330,7 @@ class Change(Generic[ItemT_co]):
         """Return a part of the record; *default*, when there is one, where it is absent."""
         if name == "Keys" and self._record is None:
             if self._keys_part is None:
-                self._keys_part = self._loads(self._head.keys)
+                self._keys_part = self._loads(self._head.keys.decode())
             part = self._keys_part
         else:
             part = self._dynamodb.get(name)

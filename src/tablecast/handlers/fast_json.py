@@ -44,14 +44,14 @@ else:
 
     _decode_change = msgspec.json.Decoder(_Change).decode
 
-    def _read_head(text: str) -> codec.Head | None:
+    def _read_head(text: bytes) -> codec.Head | None:
         try:
             change = _decode_change(text)
             identity = change.dynamodb
-            keys, number = bytes(identity.keys).decode(), identity.sequence_number
+            keys, number = bytes(identity.keys), identity.sequence_number
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return None
-        usual = change.event_id and number.isdigit() and number.isascii() and keys[:1] == "{"
+        usual = change.event_id and number.isdigit() and number.isascii() and keys[:1] == b"{"
         return codec.Head(change.event_id, change.event_name, number, keys) if usual else None
 
     FASTEST = codec.Codec(_fast_encode, _fast_loads, _read_head)
