@@ -403,6 +403,7 @@ def test_an_answer_too_many_is_nobodys(staged: Any, lean: Any) -> None:
         b"HTTP/1.1 2x0 OK",
         b"HTTP/1.1 2000 OK",
         b"HTTP/1.1 200 OK\r\nContent-Length: -1",
+        b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5_000,
         b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2",
         b"HTTP/1.1 200 OK\r\nContent-Length : 2",
         b"HTTP/1.1 200 OK\r\n folded: 2",

@@ -38,6 +38,7 @@ IDLE_SECONDS_MAX: Final = 30.0
 _HEAD_BYTES_MAX: Final = 64 * 1024
 _RECEIVE_BYTES: Final = 64 * 1024
 _STATUS_DIGITS: Final = 3
+_LENGTH_DIGITS_MAX: Final = 12
 _INFORMATIONAL_BELOW: Final = 200
 _HEXADECIMAL: Final = frozenset(b"0123456789abcdefABCDEF")
 _BODILESS: Final = frozenset({204, 304})
@@ -256,7 +257,8 @@ def _exchanged(connection: socket.socket, message: bytes, seconds: float) -> tup
     reader = _Reader(connection, seconds)
     try:
         connection.settimeout(seconds)
-        with contextlib.suppress(BrokenPipeError):  # A server may refuse before it has read all.
+        # A server may refuse, and close, before it has read all: its answer is there to be read.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             connection.sendall(message)
         reader.start()
         return reader.answer()
@@ -385,7 +387,7 @@ class _Reader:
 
 
 def _decimal(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdigit() and len(text) <= _LENGTH_DIGITS_MAX):
         raise _garbled("a length that is no number")
     return int(text)
 

@@ -13,7 +13,6 @@ from tablecast.aws.lean_refusal import malformed
 from tablecast.aws.send_answer import failed_entries
 from tablecast.ports import FailedEntry, OutgoingMessage
 
-
 _LONG_CHARACTERS: Final = 1_000
 
 
