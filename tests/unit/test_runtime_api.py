@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
 from contextlib import asynccontextmanager
 
@@ -42,6 +43,9 @@ class Heard:
 
     def init_failed(self, payload, error_type):
         self.said.append(("init_failed", payload, error_type))
+
+    def extension_refused(self):
+        self.said.append(("extension_refused",))
 
 
 class Client:
@@ -240,6 +244,18 @@ def test_other_requests_are_refused(line):
             return status, heard.said
 
     assert (403, []) == asyncio.run(main())
+
+
+def test_an_extension_is_refused():
+    """It is told, and so is who watches."""
+
+    async def main():
+        async with serving() as (api, heard), connected(api) as client:
+            client.ask("POST /2020-01-01/extension/register", b'{"events":[]}')
+            status, _, body = await client.answer()
+            return status, json.loads(body)["errorType"], heard.said
+
+    assert (403, "Extension.NotSupported", [("extension_refused",)]) == asyncio.run(main())
 
 
 def test_what_is_not_http_is_refused():

@@ -208,11 +208,7 @@ class Environment:
             self._surroundings.init_seconds_max, self._init_timed_out
         )
         for text in self._differences():
-            self._surroundings.observe(
-                FunctionNotice(
-                    self._spec.name, self.id, text, self._spec.region, self._spec.version
-                )
-            )
+            self._notice(text)
         try:
             self._begin_init()
         except OSError:
@@ -281,7 +277,7 @@ class Environment:
             # Where the limit is one of allocations, this is what being killed looks like.
             self._give_up("out of memory", out_of_memory)
         else:
-            self._finish(State.READY, payload, fault)
+            self._finish(State.READY, fault.payload, fault)
 
     def response_too_large(self) -> None:
         """The handler returned too much; the runtime client does not survive the refusal."""
@@ -291,6 +287,10 @@ class Environment:
         """The process reports that it cannot be initialised."""
         fault = FunctionFault.reported(payload, error_type, code_dir=self._hidden_dir)
         self._init_ended("error", fault, "error")
+
+    def extension_refused(self) -> None:
+        """Something in the process would be an extension."""
+        self._notice("an extension asks to be registered; extensions are not run here")
 
     # What happens to a process.
 
@@ -408,7 +408,7 @@ class Environment:
             "Lambda-Runtime-Trace-Id": request.trace,
         }
         if request.client_context:
-            headers["Lambda-Runtime-Client-Context"] = request.client_context
+            headers["Lambda-Runtime-Client-Context"] = _ascii(request.client_context)
         process.api.send(request.id, request.payload, headers)
 
     def _timed_out(self) -> None:
@@ -511,6 +511,11 @@ class Environment:
         )
         self._owner.available(self)
 
+    def _notice(self, text: str) -> None:
+        self._surroundings.observe(
+            FunctionNotice(self._spec.name, self.id, text, self._spec.region, self._spec.version)
+        )
+
     def _differences(self) -> Iterator[str]:
         """Say in what the environment is not as it would be on Lambda."""
         here = "python{}.{}".format(*sys.version_info)
@@ -537,3 +542,13 @@ def _log_stream(spec: FunctionSpec, environment_id: str) -> str:
     day = time.strftime("%Y/%m/%d", time.gmtime())
     own = "" if spec.log_group_name == f"/aws/lambda/{spec.name}" else spec.name
     return f"{day}/{own}[{spec.version}]{environment_id}"
+
+
+def _ascii(text: str) -> str:
+    """Return JSON as a header may hold it; what is no JSON the runtime client shall refuse."""
+    if text.isascii():
+        return text
+    try:
+        return json.dumps(json.loads(text))
+    except ValueError:
+        return text

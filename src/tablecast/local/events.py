@@ -5,7 +5,7 @@ What functions tell an observer while they run: typed values, in the order in wh
 | --- | --- |
 | `FunctionStarted` | a process of a function was started |
 | `FunctionInitFailed` | its code cannot be loaded; once until the reason changes or the code does |
-| `FunctionNotice` | it is run in another way than on Lambda; once an environment |
+| `FunctionNotice` | something is not as on Lambda; most once an environment |
 | `FunctionLog` | a line came from it, or one of Lambda's own about it |
 | `InvocationFinished` | an invocation is answered, however it went |
 | `FunctionEnded` | a process has ended |

@@ -113,7 +113,7 @@ class FunctionPool:
                 do and end.
         Raises:
             MissingExtraError: AWS's runtime interface client is not installed.
-            LocalRuntimeError: Its name, variables or folder cannot be.
+            LocalRuntimeError: Its name, variables, layers or folder cannot be.
             OSError: Its layers cannot be read.
         """
         where = f"function {spec.name!r}"
@@ -125,6 +125,9 @@ class FunctionPool:
             raise LocalRuntimeError(
                 f"{where}: code_dir", "must be a folder", got=str(spec.code_dir)
             )
+        for layer in spec.layers:
+            if not layer.is_dir():
+                raise LocalRuntimeError(f"{where}: layers", "must be folders", got=str(layer))
         check_variables(spec)
         surroundings = self._surroundings or self._prepare()
         opt = None

@@ -15,6 +15,7 @@ import hashlib
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
@@ -40,16 +41,14 @@ def merge(layers: Sequence[Path], folder: Path) -> Path:
     merged = folder / hashlib.sha256(names.encode()).hexdigest()[:32]
     if merged.is_dir():
         return merged
-    unfinished = merged.with_suffix(".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix="merging-", dir=folder))
     for layer in layers:
-        for parent, _, files in os.walk(layer):
-            place = unfinished / Path(parent).relative_to(layer)
-            place.mkdir(parents=True, exist_ok=True)
-            for file in files:
-                _put(Path(parent, file), place / file)
-    unfinished.rename(merged)
+        _add(layer, unfinished)
+    try:
+        unfinished.rename(merged)
+    except OSError:  # another was faster
+        shutil.rmtree(unfinished)
     return merged
 
 
@@ -75,6 +74,19 @@ def mountable(code_dir: Path, import_path: Iterable[str]) -> bool:
     """Say whether a process could do without the machine's own `/opt`."""
     needed = (sys.prefix, sys.base_prefix, sys.executable, str(code_dir), *import_path, *sys.path)
     return OPT.is_dir() and not any(Path(each).is_relative_to(OPT) for each in needed if each)
+
+
+def _add(layer: Path, place: Path) -> None:
+    """Put everything of *layer* into the folder *place*, over what is there."""
+    for entry in os.scandir(layer):
+        target = place / entry.name
+        if not entry.is_dir(follow_symlinks=False):
+            _put(Path(entry.path), target)
+            continue
+        if target.is_symlink() or not target.is_dir():
+            target.unlink(missing_ok=True)
+            target.mkdir()
+        _add(Path(entry.path), target)
 
 
 def _put(source: Path, place: Path) -> None:

@@ -7,6 +7,7 @@ The Runtime API of one process: what awslambdaric asks for work, over HTTP on lo
 | POST runtime/invocation/ID/response | 202; 413 over 6 MB | the handler returned |
 | POST runtime/invocation/ID/error | 202 | the handler raised |
 | POST runtime/init/error | 202 | the module does not import, or has no such handler |
+| anything of the Extensions API | 403 | an extension wants to be run; there are none here |
 | anything else | 403, or 400 for an ID that is not in progress | |
 
 Paths begin with `/2018-06-01/`. A process waits in `next` on one connection; whoever asks last gets
@@ -30,6 +31,7 @@ from tablecast.limits import KIB, LAMBDA_RESPONSE_BYTES_MAX
 LOOPBACK: Final = "127.0.0.1"
 
 _PREFIX: Final = "/2018-06-01/runtime/"
+_EXTENSIONS_PREFIX: Final = "/2020-01-01/extension/"
 _JOIN_BYTES_MAX: Final = 64 * KIB
 _ERROR_TYPE_HEADER: Final = b"lambda-runtime-function-error-type"
 _ACCEPTED: Final = (202, b'{"status":"OK"}')
@@ -63,6 +65,10 @@ class RuntimeEvents(Protocol):
 
     def init_failed(self, payload: bytes, error_type: str) -> None:
         """The process cannot be initialised; the error as JSON."""
+        ...
+
+    def extension_refused(self) -> None:
+        """An extension asks to be registered, and is not."""
         ...
 
 
@@ -134,6 +140,9 @@ class RuntimeApi:
                 return
             self._waiting = connection
             self._events.waits()
+        elif path.startswith(_EXTENSIONS_PREFIX):
+            connection.refuse(403, "Extension.NotSupported", "extensions are not run here")
+            self._events.extension_refused()
         elif method != b"POST":
             connection.refuse(403, "InvalidRequest", "there is no such resource")
         elif resource == "init/error":
@@ -294,4 +303,4 @@ class Connection(asyncio.Protocol):
 
 def _one_line(value: str) -> str:
     """Return *value* as a header may hold it."""
-    return " ".join(value.split())
+    return " ".join(value.splitlines())
