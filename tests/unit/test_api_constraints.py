@@ -148,11 +148,20 @@ def test_members_of_a_list_of_structures_are_numbered():
 
 def test_all_that_is_wrong_is_told_at_once():
     """Violations are counted; the pattern goes before the length."""
-    answer = text("GetAlias", FunctionName="f", Name="")
+    answer = text("CreateAlias", FunctionName="f", Name="", FunctionVersion="1")
 
     assert answer is not None
     assert answer.startswith("2 validation errors detected: Value '' at 'name' failed")
     assert answer.index("pattern") < answer.index("; Value ''") < answer.index("length")
+
+
+def test_of_a_value_in_the_path_the_first_violation_is_told():
+    """Recorded from AWS: the pattern alone, for a name that is too long as well."""
+    answer = text("GetFunction", FunctionName="a/" * 200)
+
+    assert answer is not None
+    assert answer.startswith("1 validation error detected: ")
+    assert "regular expression pattern" in answer
 
 
 def test_an_unchecked_member_is_left_to_its_operation():

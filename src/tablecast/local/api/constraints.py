@@ -6,10 +6,10 @@ by its path in lower camel case (`code.s3Key`, `filterCriteria.filters.1.member.
 list or map of simple values the whole of it is shown with all constraints of its members. The value
 of a sensitive member is not shown.
 
-A model says nothing of the order. Recordings have the pattern before the length of one value;
-between members the order of the model is kept. The values of an enumeration come in the order of a
-Java `HashSet` that was sized for them and filled in alphabetical order; two values alone, in the
-order of the model.
+A model says nothing of the order. Recordings have the pattern before the length of one value, and
+for a value in the path only the first of the two; between members the order of the model is kept.
+The values of an enumeration come in the order of a Java `HashSet` that was sized for them and
+filled in alphabetical order; two values alone, in the order of the model.
 
 Source:
     AWS-validated recordings of public test suites (checked 2026-11-23).
@@ -20,6 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from functools import cache
+from itertools import islice
 from typing import Any, Final
 
 from tablecast.aws.models import ListShape, MapShape, Shape, StructureShape
@@ -67,7 +68,8 @@ def member_path(path: str, name: str) -> str:
 
 def _violations(shape: Shape, value: Any, path: str, *, sensitive: bool) -> Iterator[str]:
     sensitive = sensitive or bool(shape.metadata.get("sensitive"))
-    for constraint in _broken(shape, value):
+    in_path = shape.serialization.get("location") == "uri"
+    for constraint in islice(_broken(shape, value), 1 if in_path else None):
         yield _sentence(value, path, constraint, sensitive=sensitive)
     if isinstance(shape, StructureShape):
         yield from _in_structure(shape, value, path, sensitive=sensitive)

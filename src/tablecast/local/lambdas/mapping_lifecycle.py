@@ -21,8 +21,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from tablecast.errors import AwsError, UsageError
@@ -127,14 +127,10 @@ class MappingLifecycle:
 
     def shown(self, mapping: StoredMapping) -> dict[str, Any]:
         """Return what GetEventSourceMapping answers."""
-        record = dict(mapping.record)
-        if record_kind(record) == "stream":
-            mapping_id = record["UUID"]
-            record["LastProcessingResult"] = self._problems.get(mapping_id) or (
-                self._host.last_processing_result(mapping_id)
-                if mapping_id in self._started
-                else NO_RECORDS_PROCESSED
-            )
+        record = self._with_last_result(mapping.record)
+        problem = self._problems.get(record["UUID"])
+        if problem is not None and record_kind(record) == "stream":
+            record["LastProcessingResult"] = problem
         return record
 
     def keep(self, key: MappingKey, mapping: StoredMapping) -> None:
@@ -143,7 +139,7 @@ class MappingLifecycle:
 
     def begin(self, key: MappingKey, mapping: StoredMapping) -> None:
         """Keep a mapping in a state that does not last, and end that state after its time."""
-        self._put(key, mapping)
+        self._put(key, replace(mapping, record=self._with_last_result(mapping.record)))
         self._schedule(key, self._delays.mapping_seconds)
 
     async def settle(self, key: MappingKey) -> None:
@@ -200,6 +196,15 @@ class MappingLifecycle:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+
+    def _with_last_result(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a record with what its driver came to; a new one has the old one's word."""
+        if record_kind(record) == "queue":
+            return dict(record)
+        told = self._host.last_processing_result(record["UUID"])
+        if told == NO_RECORDS_PROCESSED:
+            return dict(record)
+        return {**record, "LastProcessingResult": told}
 
     def _on_their_way(self) -> list[asyncio.TimerHandle]:
         """Return the timers of transitions, without those of starts that are tried again."""
