@@ -118,6 +118,7 @@ class Connection(asyncio.Protocol):
         """Return the answer of GetParametersByPath."""
         queue = f"http://{self.host}/000000000000/orders"
         values = {"queue": queue, "dead-letter-queue": queue, "declaration": CONSUMER.to_json()}
+        values["reads"] = "zstd,zlib"
         path = f"/tablecast/orders/consumers/{CONSUMER.name}"
         found = [{"Name": f"{path}/{name}", "Value": value} for name, value in values.items()]
         return json.dumps({"Parameters": found}).encode()

@@ -18,6 +18,7 @@ from typing import Any
 
 from benchmarks import events
 from tablecast import wire
+from tablecast.handlers.fast_zstd import COMPRESSIONS
 
 VARIANTS = {"article": "benchmarks.article", "tablecast": "tablecast.handlers.relay"}
 
@@ -80,7 +81,7 @@ def delivered(bodies: list[dict[str, Any]]) -> set[tuple[str, str]]:
     found: set[tuple[str, str]] = set()
     for request in bodies:
         for entry in request.get("Entries", [request]):
-            records = wire.decode(entry["MessageBody"]).records
+            records = wire.decode(entry["MessageBody"], compressions=COMPRESSIONS).records
             found |= {(one["dynamodb"]["SequenceNumber"], one["eventName"]) for one in records}
     return found
 

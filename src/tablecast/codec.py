@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
 
+from tablecast.compression import ZLIB, Compression
+
 Dumps: TypeAlias = Callable[[Any], str]
 """JSON value -> compact JSON text in printable ASCII; ValueError when it has no exact form."""
 
@@ -58,11 +60,13 @@ class Codec:
         encode: Writes a change.
         loads: Reads one.
         read_head: Reads its head alone; None where that is not possible.
+        compressions: What packs are compressed with, the best first.
     """
 
     encode: Encode
     loads: Loads
     read_head: ReadHead | None = None
+    compressions: tuple[Compression, ...] = (ZLIB,)
 
 
 def dumps(value: Any) -> str:

@@ -78,7 +78,7 @@ class Shard:
             clock=self.clock,
             uniform=random.uniform,
             log=MemoryLog(),
-            encode=random.choice([STANDARD, FASTEST]).encode,
+            codec=random.choice([STANDARD, FASTEST]),
             settings=RelaySettings(
                 pack_changes_max=random.choice([1, 2, 3, 500]), buckets=random.choice([1, 3, 10])
             ),

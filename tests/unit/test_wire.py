@@ -158,7 +158,7 @@ def test_array_laid_out_by_another_writer_is_read(body: str) -> None:
         ),
         (envelope(source=None), "source: must be a string, got 'NoneType'"),
         (envelope(trace=3), "trace: must be a string, got 'int'"),
-        (envelope(enc="zstd"), "enc: must be json, s3 or zlib, got 'zstd'"),
+        (envelope(enc="zstd"), "enc: must be json or one of s3, zlib, got 'zstd'"),
         (envelope(data=None), "data: must be an array, got 'NoneType'"),
         (envelope(data=SECRET), "data: must be an array, got 'str'"),
         (envelope(data=[3]), "data[0]: must be an object, got 'int'"),

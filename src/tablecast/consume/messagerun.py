@@ -99,8 +99,9 @@ class MessageRun:
             MalformedMessageError: It cannot be read, or its claim is to something else.
             AwsError: What it claims cannot be had.
         """
-        loads = self._runtime.codec.loads
-        message = decode(self._message.body, loads=loads)
+        codec = self._runtime.codec
+        loads = codec.loads
+        message = decode(self._message.body, loads=loads, compressions=codec.compressions)
         if message.claim is None:
             return message
         if self._runtime.claims is None:

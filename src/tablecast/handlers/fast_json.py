@@ -7,14 +7,16 @@ give the same: a number of more than 64 bits, half a surrogate pair, NaN.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from tablecast import codec
+from tablecast.handlers.fast_zstd import COMPRESSIONS
 
 try:
     import msgspec
 except ImportError:  # an extra: functions run without it, at more CPU
-    FASTEST = codec.STANDARD
+    FASTEST = replace(codec.STANDARD, compressions=COMPRESSIONS)
 else:
     _encode = msgspec.json.Encoder().encode
     _decode = msgspec.json.Decoder(strict=True).decode
@@ -54,4 +56,4 @@ else:
         usual = change.event_id and number.isdigit() and number.isascii() and keys[:1] == b"{"
         return codec.Head(change.event_id, change.event_name, number, keys) if usual else None
 
-    FASTEST = codec.Codec(_fast_encode, _fast_loads, _read_head)
+    FASTEST = codec.Codec(_fast_encode, _fast_loads, _read_head, COMPRESSIONS)

@@ -38,7 +38,7 @@ def _make_relay(targets: list[Target], claim_bucket: str | None) -> Relay:
         uniform=random.uniform,
         log=LOG,
         run_all=RUN_ALL,
-        encode=FASTEST.encode,
+        codec=FASTEST,
         claims=BucketClaims(CLIENTS.objects, claim_bucket) if claim_bucket else None,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
+from tablecast.compression import ZLIB
 from tablecast.declare import Consumer
 from tablecast.errors import DeclarationError, TablecastError, UsageError
 from tablecast.handlers.event_text import TextEvent
@@ -179,6 +180,7 @@ class RelayFunction:
             route=Route.compile(consumer),
             queue_url=self._queue_url(value("queue")),
             dead_letter_queue_url=self._queue_url(value("dead-letter-queue")),
+            reads=frozenset((parameters.get(f"{path}/reads") or ZLIB.name).split(",")),
         )
 
     def _tell(self, records: int, result: RelayResult) -> None:

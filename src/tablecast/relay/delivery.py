@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 from tablecast.batching import pack, pack_lines
 from tablecast.change import SequenceNumber
 from tablecast.claim import Claim
+from tablecast.compression import ZLIB, Compression
 from tablecast.errors import AwsError, EntryTooLargeError, MalformedRecordError
 from tablecast.limits import SQS_BATCH_BYTES_MAX, SQS_BATCH_ENTRIES_MAX, SQS_MESSAGE_BYTES_MAX
 from tablecast.ports import Claims, Clock, FailedEntry, OutgoingMessage, PatientSender
@@ -56,7 +57,7 @@ class Parcel:
         trace: X-Ray trace header, or None.
         invocation_id: What tells this invocation from others.
         packed: False when the one line is the whole body.
-        compress: True to deflate the changes.
+        compression: How the changes are compressed; None for not at all.
         claim: Where the changes lie, when the message carries only that.
     """
 
@@ -67,7 +68,7 @@ class Parcel:
     trace: str | None
     invocation_id: str
     packed: bool
-    compress: bool
+    compression: Compression | None
     claim: Claim | None = None
 
     @cached_property
@@ -85,7 +86,8 @@ class Parcel:
             lines,
             source=self.source,
             trace=self.trace,
-            compress=self.compress,
+            compress=self.compression is not None,
+            compression=self.compression or ZLIB,
             claim=self.claim,
         )
 
@@ -140,6 +142,7 @@ class Delivery:
         trace: X-Ray trace header of this invocation, or None.
         invocation_id: What tells this invocation from others.
         claims: Where changes go that are too large for a message; None to set them aside.
+        compressions: How packs may be compressed, the best first.
     """
 
     def __init__(
@@ -153,6 +156,7 @@ class Delivery:
         trace: str | None,
         invocation_id: str,
         claims: Claims | None = None,
+        compressions: Sequence[Compression] = (ZLIB,),
     ) -> None:
         self.consumer = target.route.consumer
         self.counts = ConsumerCounts()
@@ -166,6 +170,7 @@ class Delivery:
         self._trace = trace
         self._invocation_id = invocation_id
         self._claims = claims
+        self._compression = target.compression(compressions)
         self._ids = count()
         self._lanes: dict[str, list[Encoded]] = {}
         self._unreadable: list[tuple[Row, MalformedRecordError]] = []
@@ -236,7 +241,11 @@ class Delivery:
             trace=self._trace,
             invocation_id=self._invocation_id,
             packed=self.consumer.format == "packed",
-            compress=self._plain_bytes > self._settings.compress_above_bytes,
+            compression=(
+                self._compression
+                if self._plain_bytes > self._settings.compress_above_bytes
+                else None
+            ),
         )
 
     def _send_round(self, lanes: Sequence[deque[Parcel]], until: float) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from tablecast.change import Record
-from tablecast.codec import Encode, encode
+from tablecast.codec import STANDARD, Codec
 from tablecast.errors import MalformedRecordError
 from tablecast.ports import Claims, Clock, Log, PatientSender, RunAll, SendBatch, Uniform, in_turn
 from tablecast.relay.batch import Row, read_rows
@@ -29,7 +29,7 @@ class Relay:
         uniform: Randomness of the waits between tries.
         log: One line for each way in which changes failed or were set aside.
         run_all: Runs the deliveries to the consumers, which do not depend on each other.
-        encode: Writes changes as the lines of packed messages.
+        codec: Writes changes as the lines of packed messages.
         claims: Where changes go that are too large for a message; None to set them aside.
         settings: Bounds.
     """
@@ -44,7 +44,7 @@ class Relay:
         uniform: Uniform,
         log: Log,
         run_all: RunAll = in_turn,
-        encode: Encode = encode,
+        codec: Codec = STANDARD,
         claims: Claims | None = None,
         settings: RelaySettings | None = None,
     ) -> None:
@@ -54,7 +54,7 @@ class Relay:
         self._clock = clock
         self._log = log
         self._run_all = run_all
-        self._encode = encode
+        self._codec = codec
         self._claims = claims
         self._settings = settings or RelaySettings()
 
@@ -102,6 +102,7 @@ class Relay:
                 trace=trace,
                 invocation_id=invocation_id,
                 claims=self._claims,
+                compressions=self._codec.compressions,
             )
             for target in self.targets
         ]
@@ -129,7 +130,7 @@ class Relay:
 
     def _rows(self, records: Sequence[Record]) -> list[Row]:
         try:
-            return read_rows(records, self._encode)
+            return read_rows(records, self._codec.encode)
         except MalformedRecordError as error:
             self._log.error(
                 "a record without sequence number: nothing of the batch was sent",

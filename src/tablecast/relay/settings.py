@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from tablecast.batching import PACK_BYTES_MAX, PACK_CHANGES_MAX
+from tablecast.compression import ZLIB, Compression
 from tablecast.limits import SQS_BILLING_UNIT_BYTES
 from tablecast.routing import ORDERING_BUCKETS, Route
 
@@ -22,11 +24,17 @@ class Target:
         route: Which changes, and what of them.
         queue_url: URL of its queue.
         dead_letter_queue_url: URL of the queue for changes that its queue refuses.
+        reads: Names of the compressions that it reads.
     """
 
     route: Route
     queue_url: str
     dead_letter_queue_url: str
+    reads: frozenset[str] = frozenset({ZLIB.name})
+
+    def compression(self, offered: Sequence[Compression]) -> Compression:
+        """Return the first of *offered* that it reads; zlib when it reads none."""
+        return next((each for each in offered if each.name in self.reads), ZLIB)
 
 
 @dataclass(frozen=True, slots=True)
