@@ -24,7 +24,6 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tablecast.errors import UsageError
@@ -222,7 +221,8 @@ class LeanHttp:
 def _tls_context(ca_bundle: str | None) -> ssl.SSLContext:
     """Return a context that verifies certificates and names."""
     import ssl  # noqa: PLC0415 - as above
-    from importlib.util import find_spec  # noqa: PLC0415 - only where the system has none
+    from importlib.util import find_spec  # noqa: PLC0415 - needed where TLS is, as is the next
+    from pathlib import Path  # noqa: PLC0415
 
     try:
         context = ssl.create_default_context(cafile=ca_bundle)

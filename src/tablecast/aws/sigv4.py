@@ -14,9 +14,8 @@ from __future__ import annotations
 import hmac
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Final
+from typing import Final, NamedTuple
 
 UNSIGNED_HEADERS: Final = frozenset(
     {
@@ -41,13 +40,15 @@ _UNRESERVED: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Keys:
+class Keys(NamedTuple):  # A dataclass costs a cold start three times as much.
     """What requests are signed with; a secret never shows in a text of it."""
 
     access_key_id: str
-    secret_access_key: str = field(repr=False)
-    session_token: str | None = field(default=None, repr=False)
+    secret_access_key: str
+    session_token: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Keys({self.access_key_id!r}, ...)"
 
 
 class Signer:
