@@ -56,6 +56,10 @@ def reads(event, context):
     found.append(os.path.exists("/opt/data") and open("/opt/data").read())
     return found
 
+def leaves(event, context):
+    if event:
+        os._exit(1)
+
 def raises(event, context):
     raise KeyError("no")
 
@@ -331,6 +335,30 @@ def test_another_runtime_is_noticed_once_an_environment(world):
         (event.log_group, event.log_stream) for event in world.told(FunctionLog)
     }
     assert "/f[$LATEST]" in first.log_stream
+
+
+def test_a_reset_environment_starts_anew_in_the_log(world):
+    """INIT_START once for the environment and once more after the crash, outside invocations."""
+
+    async def main():
+        async with world.pool() as pool:
+            await pool.register(world.spec("leaves"))
+            await pool.invoke("f", b"true")
+            return await pool.invoke("f", b"false")
+
+    asyncio.run(main())
+    words = [
+        (event.line.split()[0], event.request_id is None)
+        for event in world.told(FunctionLog)
+        if event.stream == "platform" and not event.line.startswith("RequestId")
+    ]
+
+    assert [
+        ("INIT_START", True),
+        ("START", False),
+        ("END", False),
+        ("REPORT", False),
+    ] * 2 == words
 
 
 def test_json_logs_have_records_of_lambda_and_of_the_function(world):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,13 @@ def test_arns_are_those_of_the_local_account():
     """Region us-east-1, account 000000000000."""
     assert "arn:aws:sqs:us-east-1:000000000000:q" == QueueSpec("q").arn
     assert "arn:aws:lambda:us-east-1:000000000000:function:relay" == FUNCTION.arn
+
+
+def test_a_function_has_its_names_from_region_and_version():
+    """ARNs with and without the version, and the log group that it has when it says nothing."""
+    latest = FunctionSpec(name="f", handler="app.f", code_dir=Path("/code"), region="eu-west-1")
+    seven = replace(latest, version="7", log_group="mine")
+    arn = "arn:aws:lambda:eu-west-1:000000000000:function:f"
+
+    assert (arn, arn, "/aws/lambda/f") == (latest.arn, latest.version_arn, latest.log_group_name)
+    assert (arn, f"{arn}:7", "mine") == (seven.arn, seven.version_arn, seven.log_group_name)

@@ -193,6 +193,7 @@ class Environment:
         self._request_begun_at = 0.0
         self._deadline_ms = 0
         self._initialising = False  # a process was started as part of the invocation
+        self._was_ready = False
         self._sent = False  # the event is with the process
         self._peak_memory_mb = 0
 
@@ -209,6 +210,7 @@ class Environment:
         )
         for text in self._differences():
             self._notice(text)
+        self._log.init_start()
         try:
             self._begin_init()
         except OSError:
@@ -220,6 +222,8 @@ class Environment:
         self._state = State.BUSY
         self._request = request
         self._initialising = self._sent = False
+        if self._process is None and self._was_ready:  # a reset; a failed init goes on silently
+            self._log.init_start()
         self._output.begin(request.id)
         self._log.start(request.id, request.invoked_arn or self._spec.version_arn)
         self._request_begun_at = self._loop.time()
@@ -258,6 +262,7 @@ class Environment:
             self._peak_memory_mb = process.peak_memory_mb  # it may have no time to tell later
             self._output.flush()
             self._owner.init_succeeded()
+            self._was_ready = True
             self._log.init_done("init" if self._state is State.STARTING else "invoke")
         self._initialising = False
         if self._state is State.STARTING:
@@ -298,7 +303,6 @@ class Environment:
         """Start a process."""
         self._init_begun_at = self._loop.time()
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._log.init_start()
         variables = function_variables(
             self._spec,
             log_stream=self._log_stream,

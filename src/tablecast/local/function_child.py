@@ -29,8 +29,9 @@ def main(parent_pid: int, handler: str) -> None:
     variables = os.environ  # noqa: TID251 - those of the function, and what is for us
     wrapped = variables.pop(_WRAPPED, None) is not None
     opt = variables.pop("_TABLECAST_OPT", None)
-    if opt is not None:
-        mount_opt(libc, opt)
+    if opt is not None and not mount_opt(libc, opt):
+        text = f"[tablecast] the layers cannot be mounted on /opt; they are in {opt}"
+        print(text, flush=True)  # noqa: T201 - into the function's log
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if not wrapped and os.getppid() != parent_pid:  # it died before it could be watched
         return
@@ -46,21 +47,30 @@ def main(parent_pid: int, handler: str) -> None:
     runpy.run_module("awslambdaric", run_name="__main__", alter_sys=True)
 
 
-def mount_opt(libc: ctypes.CDLL, folder: str) -> None:
-    """Have this process, and what it starts, see *folder* as `/opt`, where it may do so at all."""
+def mount_opt(libc: ctypes.CDLL, folder: str) -> bool:
+    """
+    Have this process, and what it starts, see *folder* as `/opt`.
+
+    Returns:
+        False when this user may not do that here.
+    """
     user, group = os.getuid(), os.getgid()
     if libc.unshare(_CLONE_NEWNS) != 0:  # who may not do so may in a user namespace of their own
         if libc.unshare(_CLONE_NEWNS | _CLONE_NEWUSER) != 0:
-            return
+            return False
         for name, text in (
             ("setgroups", "deny"),
             ("uid_map", f"{user} {user} 1"),
             ("gid_map", f"{group} {group} 1"),
         ):
-            with open(f"/proc/self/{name}", "w", encoding="ascii") as file:  # noqa: PTH123 - light
-                file.write(text)
-    if libc.mount(None, b"/", None, _MS_PRIVATE_BELOW, None) == 0:
-        libc.mount(os.fsencode(folder), b"/opt", None, _MS_BIND, None)
+            try:
+                with open(f"/proc/self/{name}", "w", encoding="ascii") as file:  # noqa: PTH123
+                    file.write(text)
+            except OSError:
+                return False
+    if libc.mount(None, b"/", None, _MS_PRIVATE_BELOW, None) != 0:
+        return False
+    return bool(libc.mount(os.fsencode(folder), b"/opt", None, _MS_BIND, None) == 0)
 
 
 if __name__ == "__main__":
