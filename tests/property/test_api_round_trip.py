@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from urllib.parse import parse_qsl, urlsplit
 
 import botocore.serialize
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tablecast.aws.models import service_model
+from tablecast.local.api.refusal import ApiError
 from tablecast.local.api.rest_json import RestJson
 
 MODEL = service_model("lambda")
@@ -81,3 +83,44 @@ def test_tag_keys_arrive_in_the_query(keys):
     assert {"Resource": arn, "TagKeys": keys} == through(
         "UntagResource", {"Resource": arn, "TagKeys": keys}
     )
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
+    max_leaves=12,
+)
+MEMBERS = sorted(MODEL.operation_model("CreateEventSourceMapping").input_shape.members)
+
+
+REFUSALS = {"SerializationException", "ValidationException"}
+
+
+def outcome(body):
+    """The names of the members that are read, or the name of the refusal."""
+    try:
+        return set(PROTOCOL.parse("CreateEventSourceMapping", {}, [], {}, body))
+    except ApiError as error:
+        PROTOCOL.render_error(error)
+        return error.code
+
+
+@given(members=st.dictionaries(st.sampled_from(MEMBERS), JSON, max_size=6))
+def test_any_body_is_read_or_refused(members):
+    """Nothing that a body can hold ends in an error of ours."""
+    read = outcome(json.dumps(members).encode())
+
+    assert read in REFUSALS if isinstance(read, str) else read <= set(members)
+
+
+@given(body=st.binary(max_size=60))
+def test_any_bytes_are_read_or_refused(body):
+    """Text that is no JSON is refused as such."""
+    read = outcome(body)
+
+    assert isinstance(read, set) or read in REFUSALS
+
+
+def test_half_a_character_is_read_and_can_be_told_of():
+    """JSON can hold what UTF-8 cannot."""
+    assert "ValidationException" == outcome(b'{"FunctionName": "\\ud800"}')

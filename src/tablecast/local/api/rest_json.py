@@ -305,4 +305,4 @@ def _header(member: Shape, value: Any) -> str:
 
 
 def _dumped(document: Mapping[str, Any]) -> bytes:
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+    return json.dumps(document, separators=(",", ":")).encode()

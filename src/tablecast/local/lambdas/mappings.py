@@ -4,7 +4,8 @@ The event source mapping operations of the Lambda API.
 A mapping answers to its UUID. Creation checks parameters, function, source and duplicates in this
 order, as recorded answers show; `mapping_request` has the rules of the request, `mapping_lifecycle`
 what happens then. Listing knows a function by the ARN that the mapping was made with, qualifier
-included, and goes from the oldest mapping to the newest, which no record of AWS contradicts.
+included, and goes from the oldest mapping to the newest, which no record of AWS contradicts, 100
+a page at most.
 
 A third mapping of one stream is made, as AWS makes it, with a warning: a shard has two readers.
 
@@ -65,7 +66,7 @@ from tablecast.local.model import (
 )
 
 _LOG: Final = logging.getLogger(__name__)
-_PAGE_DEFAULT: Final = 100
+_PAGE_MAX: Final = 100
 _READERS_MAX: Final = 2
 _MILLISECONDS: Final = 3
 
@@ -199,7 +200,7 @@ class Mappings:
             arn = request["EventSourceArn"]
             found = [each for each in found if each.record["EventSourceArn"] == arn]
         start = _position(request.get("Marker", ""))
-        end = start + request.get("MaxItems", _PAGE_DEFAULT)
+        end = start + min(request.get("MaxItems", _PAGE_MAX), _PAGE_MAX)
         answer: dict[str, Any] = {
             "EventSourceMappings": [_listed(self._life.shown(each)) for each in found[start:end]]
         }
