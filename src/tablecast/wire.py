@@ -243,12 +243,11 @@ def encode_line(record: Record, *, encode: codec.Encode = codec.encode) -> bytes
         MalformedRecordError: The record is no JSON object.
     """
     arn = record.get("eventSourceARN")
-    constants = _constants(arn if isinstance(arn, str) else "")
-    kept = {
-        name: value
-        for name, value in record.items()
-        if name != "eventSourceARN" and (name not in constants or constants[name] != value)
-    }
+    kept = dict(record)
+    kept.pop("eventSourceARN", None)
+    for name, value in _constants(arn if isinstance(arn, str) else "").items():
+        if kept.get(name) == value:
+            del kept[name]
     try:
         return encode(kept)
     except ValueError as error:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from tablecast.change.identity import EventName, Record, SequenceNumber, item_id
+from tablecast.change.identity import (
+    EventName,
+    Record,
+    SequenceNumber,
+    is_sequence_number,
+    item_id,
+)
 from tablecast.change.record import Change, FieldChange
 
 __all__ = [
@@ -11,5 +17,6 @@ __all__ = [
     "FieldChange",
     "Record",
     "SequenceNumber",
+    "is_sequence_number",
     "item_id",
 ]

@@ -18,6 +18,16 @@ Record: TypeAlias = Mapping[str, Any]
 _SEQUENCE_NUMBER_DIGITS_MAX: Final = 128  # AWS states 40; emulators and Kinesis write more.
 
 
+def is_sequence_number(text: Any) -> bool:
+    """Return whether `SequenceNumber.parse` takes *text*."""
+    return (
+        isinstance(text, str)
+        and text.isdigit()
+        and text.isascii()
+        and len(text) <= _SEQUENCE_NUMBER_DIGITS_MAX
+    )
+
+
 @dataclass(frozen=True, order=True, slots=True)
 class SequenceNumber:
     """Position in a shard: ordered as a number, reported as the text that arrived."""
@@ -33,12 +43,7 @@ class SequenceNumber:
         Raises:
             MalformedRecordError: *text* is not text of 1 to 128 decimal digits.
         """
-        if not (
-            isinstance(text, str)
-            and text.isascii()
-            and text.isdigit()
-            and len(text) <= _SEQUENCE_NUMBER_DIGITS_MAX
-        ):
+        if not is_sequence_number(text):
             raise MalformedRecordError("SequenceNumber", rule="text of decimal digits", got=text)
         return cls(int(text), text)
 

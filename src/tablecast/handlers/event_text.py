@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
+from tablecast.change import is_sequence_number
 from tablecast.declare import EVENT_NAMES
 from tablecast.handlers.fast_json import FASTEST
 from tablecast.relay import TextRow
@@ -93,7 +94,7 @@ else:
                 (record.event_source, record.event_version, record.region) != usual
                 or event_name not in EVENT_NAMES
                 or not (event_id.isalnum() and event_id.isascii())
-                or not (number.isdigit() and number.isascii())
+                or not is_sequence_number(number)
                 or keys[:1] != b"{"
             ):
                 raise ValueError("not a usual record")
