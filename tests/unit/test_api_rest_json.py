@@ -140,6 +140,16 @@ def test_a_body_that_is_no_object_is_refused(body):
     assert "SerializationException" == code
 
 
+def test_a_request_that_is_too_large_is_refused_unread():
+    """Recorded from AWS."""
+    expected = (
+        "RequestEntityTooLargeException",
+        "Request must be smaller than 70167211 bytes for the CreateFunction operation",
+    )
+
+    assert expected == refusal("CreateFunction", body=bytes(70_167_211))
+
+
 def test_a_broken_constraint_is_a_validation_exception():
     """Without a type in its body."""
     code, text = refusal("CreateEventSourceMapping", body=b"{}")

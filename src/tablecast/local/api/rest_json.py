@@ -9,7 +9,8 @@ Errors carry their name in `x-amzn-errortype`. Their text is `Message` or `messa
 own shape has it, and `message` for errors that no model knows, as ValidationException.
 
 The model's list of runtimes is not enforced for functions: Lambda answers that with an error of its
-own, which allows ARNs too, so the operations do.
+own, which allows ARNs too, so the operations do. A request of 70,167,211 bytes or more is refused
+whatever it holds; Invoke has a smaller bound of its own.
 
 Source:
     Smithy, "AWS restJson1 protocol" (checked 2026-11-23).
@@ -36,6 +37,8 @@ from tablecast.local.api.shapes import (
 )
 
 _JSON: Final = {"content-type": "application/json"}
+_REQUEST_BYTES_MAX: Final = 70_167_211
+_HTTP_TOO_LARGE: Final = 413
 _UNCHECKED: Final[Mapping[str, tuple[str, ...]]] = {
     "CreateFunction": ("Runtime",),
     "UpdateFunctionConfiguration": ("Runtime",),
@@ -154,8 +157,15 @@ class RestJson:
 
         Raises:
             ApiError: SerializationException for what cannot be read, ValidationException for what
-                breaks a constraint of the model.
+                breaks a constraint of the model, RequestEntityTooLargeException.
         """
+        if len(body) >= _REQUEST_BYTES_MAX and operation != "Invoke":
+            raise ApiError(
+                "RequestEntityTooLargeException",
+                f"Request must be smaller than {_REQUEST_BYTES_MAX} bytes for the {operation} "
+                "operation",
+                status=_HTTP_TOO_LARGE,
+            )
         shape = self._model.operation_model(operation).input_shape
         if not isinstance(shape, StructureShape):
             return {}
