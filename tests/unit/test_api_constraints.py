@@ -146,6 +146,18 @@ def test_members_of_a_list_of_structures_are_numbered():
     assert "at 'filterCriteria.filters.2.member.pattern' failed" in answer
 
 
+def test_a_list_of_structures_has_no_null():
+    """The place of the null is told."""
+    expected = one(
+        "Value null at 'filterCriteria.filters.1.member' failed to satisfy constraint: "
+        "Member must not be null"
+    )
+
+    assert expected == text(
+        "CreateEventSourceMapping", FunctionName="f", FilterCriteria={"Filters": [None]}
+    )
+
+
 def test_all_that_is_wrong_is_told_at_once():
     """Violations are counted; the pattern goes before the length."""
     answer = text("CreateAlias", FunctionName="f", Name="", FunctionVersion="1")

@@ -88,15 +88,17 @@ def _in_structure(
         if value.get(name) is not None:
             yield from _violations(member, value[name], where, sensitive=sensitive)
         elif name in required:
-            yield f"Value null at '{where}' failed to satisfy constraint: {_NOT_NULL}"
+            yield _sentence_of_null(where)
 
 
 def _in_list(shape: ListShape, value: list[Any], path: str, *, sensitive: bool) -> Iterator[str]:
     if isinstance(shape.member, (StructureShape, ListShape, MapShape)):
         for index, member in enumerate(value, start=1):
-            yield from _violations(
-                shape.member, member, f"{path}.{index}.member", sensitive=sensitive
-            )
+            where = f"{path}.{index}.member"
+            if member is None:
+                yield _sentence_of_null(where)
+            else:
+                yield from _violations(shape.member, member, where, sensitive=sensitive)
         return
     if any(member is None or any(_broken(shape.member, member)) for member in value):
         constraint = f"Member must satisfy constraint: {_all_of(shape.member)}"
@@ -181,6 +183,10 @@ def _bound_rule(shape: Shape, bound: str) -> str:
 def _sentence(value: Any, path: str, constraint: str, *, sensitive: bool) -> str:
     shown = "" if sensitive else f" '{_shown(value)}'"
     return f"Value{shown} at '{path}' failed to satisfy constraint: {constraint}"
+
+
+def _sentence_of_null(path: str) -> str:
+    return f"Value null at '{path}' failed to satisfy constraint: {_NOT_NULL}"
 
 
 def _shown(value: Any) -> str:
