@@ -202,6 +202,16 @@ class AsyncAwsClient:
         path = f"/{bucket}/{quote(key)}"
         await self._send("s3", "PutObject", "PUT", path, {}, body, retries=retries)
 
+    async def get_object(self, bucket: str, key: str, *, retries: int = 0) -> bytes:
+        """
+        Return an object of an S3 bucket.
+
+        Raises:
+            AwsError: The call was refused, or got no answer (status 0).
+        """
+        path = f"/{bucket}/{quote(key)}"
+        return await self._send("s3", "GetObject", "GET", path, {}, b"", retries=retries)
+
     async def _send(
         self,
         service: str,
