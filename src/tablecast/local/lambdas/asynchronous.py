@@ -152,7 +152,7 @@ class AsynchronousInvocations:
                 attempts.refusal = invocation
                 pause = _SYSTEM_BACKOFF.ceiling(throttles)
                 throttles += 1
-            if self._clock() + pause - event.accepted_at > settings.age_seconds_max:
+            if self._clock() + pause - event.accepted_at >= settings.age_seconds_max:
                 return "EventAgeExceeded"
             await self._sleep(pause)
 
