@@ -12,6 +12,7 @@ import pytest
 from tablecast import wire
 from tablecast.declare import dead_letter_queue_name
 from tablecast.local.assemble import assemble
+from tablecast.local.model import queue_arn
 from tablecast.local.runtime import LocalRuntime
 from tablecast.local.sources import QueueSource
 
@@ -69,7 +70,7 @@ async def dead_letters(client, pipeline, consumer):
     """Return what the dead-letter queue of *consumer* holds, decoded."""
     name = dead_letter_queue_name(pipeline.name, pipeline.consumer_named(consumer))
     url = (await client.call("sqs", "GetQueueUrl", {"QueueName": name}))["QueueUrl"]
-    queue = QueueSource(client, url, name)
+    queue = QueueSource(client, url, queue_arn(name))
     letters = []
     while messages := await queue.receive(10):
         letters += [wire.decode(message["body"]) for message in messages]

@@ -18,6 +18,7 @@ from tablecast.local.model import (
     QueueSpec,
     RedriveSpec,
     TableSpec,
+    queue_arn,
 )
 from tablecast.local.provision import provision
 from tablecast.local.sources import QueueSource, StreamSource, deliver
@@ -190,7 +191,9 @@ def test_an_on_failure_record_reaches_a_queue_and_a_bucket(tmp_path):
         made = await provision(client, APP)
         await deliver(client, "arn:aws:sqs:us-east-1:000000000000:notify", '{"a":1}', key="k")
         await deliver(client, "arn:aws:s3:::letters", '{"a":1}', key="k/1")
-        (record,) = await QueueSource(client, made.queue_urls["notify"], "arn").receive(10)
+        (record,) = await QueueSource(
+            client, made.queue_urls["notify"], queue_arn("notify")
+        ).receive(10)
         return record["body"]
 
     assert '{"a":1}' == with_services(tmp_path, use)

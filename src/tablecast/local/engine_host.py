@@ -83,6 +83,7 @@ _USED_NAMES: Final = (
 )
 _POLLER_MODULES: Final = ("lambda_svc", "pipes")
 _PRELOADED_MODULES: Final = ("dynamodb", "dynamodb_streams", "sqs", "ssm")
+_KEPT_PORT: Final = "4566"
 _WORKER_THREADS_MAX: Final = 16
 _HINT_INTERVAL_SECONDS: Final = 0.002
 _KEEP_ALIVE_SECONDS: Final = 3_600
@@ -337,7 +338,7 @@ async def serve(
     for name in _PRELOADED_MODULES:
         app._get_module(name)  # noqa: SLF001 - so that the first request does not pay for it
     if persist:
-        app._load_persisted_state()  # noqa: SLF001 - what its own start-up does
+        load_kept(app)
     gc.collect()
     gc.freeze()
     parent.open()
@@ -360,6 +361,24 @@ async def serve(
         timeout_graceful_shutdown=1,
     )
     await Server(config).serve(sockets=[listener])
+
+
+def load_kept(app: Any) -> None:
+    """
+    Read what the services held, whatever port they were served on then.
+
+    A queue is kept under its URL, which is answered with the address that the caller used; so the
+    URL that it is kept under may as well be the same from run to run.
+
+    Raises:
+        SelfTestError: The URL is not made where it was.
+    """
+    queues = app._get_module("sqs")  # noqa: SLF001 - the registry of the app
+    if not {"DEFAULT_HOST", "DEFAULT_PORT", "_CANONICAL_NETLOC"} <= vars(queues).keys():
+        raise SelfTestError("ministack.services.sqs makes its URLs in another way")
+    queues.DEFAULT_PORT = _KEPT_PORT
+    queues._CANONICAL_NETLOC = f"{queues.DEFAULT_HOST}:{_KEPT_PORT}"  # noqa: SLF001
+    app._load_persisted_state()  # noqa: SLF001 - what its own start-up does
 
 
 def save(app: Any) -> None:

@@ -24,9 +24,15 @@ from tablecast.local.driver import (
 )
 from tablecast.local.engine import Hint
 from tablecast.local.lambdas.ports import Clients, InvokeForMapping
+from tablecast.local.mapping_config import QUEUE_PACING, STREAM_PACING
 from tablecast.local.sources import QueueSource, StreamSource
 from tablecast.mapping.actions import InvokeResult
-from tablecast.mapping.config import QueueMappingConfig, StreamMappingConfig
+from tablecast.mapping.config import (
+    QueueMappingConfig,
+    QueuePacing,
+    StreamMappingConfig,
+    StreamPacing,
+)
 from tablecast.mapping.queue import QueueMapping
 from tablecast.mapping.stream import StreamMapping
 
@@ -37,6 +43,9 @@ Readers of a shard above which DynamoDB throttles reads.
 Source:
     DynamoDB developer guide, "Change data capture for DynamoDB Streams" (checked 2026-11-23).
 """
+
+POLLED_STREAM: Final = StreamPacing(discover_seconds=STREAM_PACING.discover_seconds)
+POLLED_QUEUE: Final = replace(QUEUE_PACING, wait_seconds=QueuePacing().wait_seconds)
 
 _RETRIES: Final = 3
 _GONE_CODES: Final = frozenset({"ResourceNotFoundException", "TableNotFoundException"})
@@ -89,6 +98,7 @@ class DriverHost:
         invoke: Invokes functions.
         observe: Gets `MappingEvent`s.
         fail: Called when a driver cannot go on, with the reason.
+        hinted: Whether the data services hint at writes; without, mappings poll as AWS's do.
 
     Attributes:
         names: What a mapping is called where people read of it, by ID; its ID when it has no name.
@@ -102,12 +112,14 @@ class DriverHost:
         invoke: InvokeForMapping,
         observe: Observer,
         fail: Callable[[BaseException], None],
+        hinted: bool = True,
     ) -> None:
         self._clients = clients
         self._checkpoints = checkpoints
         self._invoke = invoke
         self._observe = observe
         self._fail = fail
+        self._hinted = hinted
         self.names: dict[str, str] = {}
         self._streams: dict[str, _StreamRun] = {}
         self._queues: dict[str, _QueueRun] = {}
@@ -121,6 +133,7 @@ class DriverHost:
         Raises:
             AwsError: Its queue is not there, or the data services do not answer.
         """
+        config = self._paced(config)
         if isinstance(config, StreamMappingConfig):
             self._start_stream(config)
         else:
@@ -128,6 +141,7 @@ class DriverHost:
 
     async def update(self, config: StreamMappingConfig | QueueMappingConfig) -> None:
         """Go on under another configuration (of the same ID), once what is in flight has ended."""
+        config = self._paced(config)
         stream, queue = self._streams.get(config.id), self._queues.get(config.id)
         if isinstance(config, StreamMappingConfig):
             if stream is not None and stream.config.stream_arn == config.stream_arn:
@@ -225,6 +239,16 @@ class DriverHost:
                 self._start_queue(config, url)
 
     # The rest is ours alone.
+
+    def _paced(
+        self, config: StreamMappingConfig | QueueMappingConfig
+    ) -> StreamMappingConfig | QueueMappingConfig:
+        """Return *config*, with a pace that suits a source that does not hint."""
+        if self._hinted:
+            return config
+        if isinstance(config, StreamMappingConfig):
+            return replace(config, pacing=POLLED_STREAM)
+        return replace(config, pacing=POLLED_QUEUE)
 
     def _runs(self) -> Iterator[_StreamRun | _QueueRun]:
         yield from self._streams.values()

@@ -15,7 +15,6 @@ from typing import Any, Final
 from tablecast.aws.http import AsyncAwsClient
 from tablecast.errors import AwsError
 from tablecast.limits import SQS_BATCH_ENTRIES_MAX
-from tablecast.local.model import REGION
 from tablecast.mapping.actions import LATEST, TRIM_HORIZON, Shard
 
 _RETRIES: Final = 3
@@ -143,6 +142,7 @@ class QueueSource:
         self.fifo = queue_arn.endswith(".fifo")
         self._queue_url = queue_url
         self._queue_arn = queue_arn
+        self._region = queue_arn.split(":")[3]
 
     async def receive(
         self,
@@ -252,7 +252,7 @@ class QueueSource:
             "md5OfBody": message.get("MD5OfBody"),
             "eventSource": "aws:sqs",
             "eventSourceARN": self._queue_arn,
-            "awsRegion": REGION,
+            "awsRegion": self._region,
         }
         if "MD5OfMessageAttributes" in message:
             record["md5OfMessageAttributes"] = message["MD5OfMessageAttributes"]

@@ -4,6 +4,7 @@ The runtime's own HTTP face, behind the one address: Lambda, the logs of functio
 | request | answered by |
 | --- | --- |
 | `/_tablecast/health` | `200` as long as the runtime works |
+| `/_tablecast/status` | what the account has, as JSON |
 | `/_tablecast/code/...` | code of functions and layers, as GetFunction's `Location` names it |
 | signed for `logs`, or with its target | the Logs API |
 | anything else | the Lambda API |
@@ -16,8 +17,8 @@ carried out all the same, as AWS does.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
-from typing import Final, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
 
 from tablecast.local.api.call import Call
 from tablecast.local.api.dispatch import Api
@@ -36,6 +37,7 @@ from tablecast.local.model import REGION
 REQUEST_BYTES_MAX: Final = 96 << 20  # AWS refuses above 70,167,211; that is said by the API itself
 
 _LOGS_TARGET: Final = "Logs_20140328."
+STATUS_PATH: Final = "/_tablecast/status"
 _CODE_PATH: Final = "/_tablecast/code/"
 
 
@@ -55,12 +57,21 @@ class AccountApp:
         lambda_api: The Lambda API.
         logs_api: The Logs API.
         download_code: Finds code.
+        status: Tells what the account has.
     """
 
-    def __init__(self, *, lambda_api: Api, logs_api: Api, download_code: DownloadCode) -> None:
+    def __init__(
+        self,
+        *,
+        lambda_api: Api,
+        logs_api: Api,
+        download_code: DownloadCode,
+        status: Callable[[], dict[str, Any]],
+    ) -> None:
         self._lambda_api = lambda_api
         self._logs_api = logs_api
         self._download_code = download_code
+        self._status = status
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -69,6 +80,9 @@ class AccountApp:
         path: str = scope["path"]
         if path == HEALTH_PATH:
             await answer_json(send, 200, {"status": "ok"})
+            return
+        if path == STATUS_PATH:
+            await answer_json(send, 200, self._status())
             return
         if path.startswith(_CODE_PATH):
             await self._send_code(path.removeprefix(_CODE_PATH), send)
