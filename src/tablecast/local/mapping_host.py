@@ -25,6 +25,7 @@ from tablecast.local.driver import (
 from tablecast.local.engine import Hint
 from tablecast.local.lambdas.ports import Clients, InvokeForMapping
 from tablecast.local.mapping_config import QUEUE_PACING, STREAM_PACING
+from tablecast.local.source_finder import SourceFinder, queue_of, region_of, table_of
 from tablecast.local.sources import QueueSource, StreamSource
 from tablecast.mapping.actions import InvokeResult
 from tablecast.mapping.config import (
@@ -46,9 +47,6 @@ Source:
 
 POLLED_STREAM: Final = StreamPacing(discover_seconds=STREAM_PACING.discover_seconds)
 POLLED_QUEUE: Final = replace(QUEUE_PACING, wait_seconds=QueuePacing().wait_seconds)
-
-_RETRIES: Final = 3
-_GONE_CODES: Final = frozenset({"ResourceNotFoundException", "TableNotFoundException"})
 
 
 @dataclass(slots=True)
@@ -75,17 +73,7 @@ class _QueueRun:
     @property
     def queue(self) -> str:
         """Name of the queue."""
-        return self.config.queue_arn.rpartition(":")[2]
-
-
-def table_of(stream_arn: str) -> str:
-    """Return the table's name in the ARN of its stream."""
-    return stream_arn.split("/")[1]
-
-
-def region_of(arn: str) -> str:
-    """Return the region in an ARN."""
-    return arn.split(":")[3]
+        return queue_of(self.config.queue_arn)
 
 
 class DriverHost:
@@ -115,6 +103,7 @@ class DriverHost:
         hinted: bool = True,
     ) -> None:
         self._clients = clients
+        self._finder = SourceFinder(clients)
         self._checkpoints = checkpoints
         self._invoke = invoke
         self._observe = observe
@@ -133,15 +122,18 @@ class DriverHost:
         Raises:
             AwsError: Its queue is not there, or the data services do not answer.
         """
-        config = self._paced(config)
+        if config.id in self._streams or config.id in self._queues:
+            await self.update(config)
+            return
+        config = self._adjusted(config)
         if isinstance(config, StreamMappingConfig):
             self._start_stream(config)
         else:
-            self._start_queue(config, await self._queue_url(config.queue_arn))
+            self._start_queue(config, await self._finder.queue_url(config.queue_arn))
 
     async def update(self, config: StreamMappingConfig | QueueMappingConfig) -> None:
         """Go on under another configuration (of the same ID), once what is in flight has ended."""
-        config = self._paced(config)
+        config = self._adjusted(config)
         stream, queue = self._streams.get(config.id), self._queues.get(config.id)
         if isinstance(config, StreamMappingConfig):
             if stream is not None and stream.config.stream_arn == config.stream_arn:
@@ -230,25 +222,26 @@ class DriverHost:
             if config.id in self._streams or config.id in self._queues:
                 continue
             if isinstance(config, StreamMappingConfig):
-                self._start_stream(await self._found_again(config))
+                arn = await self._finder.find_stream_again(config.stream_arn)
+                self._start_stream(replace(config, stream_arn=arn))
             else:
                 try:
-                    url = await self._queue_url(config.queue_arn)
+                    url = await self._finder.queue_url(config.queue_arn)
                 except AwsError:
-                    url = config.queue_arn.rpartition(":")[2]  # a name serves as well
+                    url = queue_of(config.queue_arn)  # a name serves as well
                 self._start_queue(config, url)
 
     # The rest is ours alone.
 
-    def _paced(
+    def _adjusted(
         self, config: StreamMappingConfig | QueueMappingConfig
     ) -> StreamMappingConfig | QueueMappingConfig:
-        """Return *config*, with a pace that suits a source that does not hint."""
-        if self._hinted:
-            return config
+        """Return *config* with the stream that stands for its own now, and a pace that suits it."""
         if isinstance(config, StreamMappingConfig):
-            return replace(config, pacing=POLLED_STREAM)
-        return replace(config, pacing=POLLED_QUEUE)
+            arn = self._finder.stream_now(config.stream_arn)
+            pacing = config.pacing if self._hinted else POLLED_STREAM
+            return replace(config, stream_arn=arn, pacing=pacing)
+        return config if self._hinted else replace(config, pacing=POLLED_QUEUE)
 
     def _runs(self) -> Iterator[_StreamRun | _QueueRun]:
         yield from self._streams.values()
@@ -322,37 +315,3 @@ class DriverHost:
                 f"on AWS more than {READERS_MAX} are throttled"
             )
             self._tell(MappingEvent(config.id, "warning", text))
-
-    async def _queue_url(self, queue_arn: str) -> str:
-        client = self._clients(region_of(queue_arn))
-        name = queue_arn.rpartition(":")[2]
-        answer = await client.call("sqs", "GetQueueUrl", {"QueueName": name}, retries=_RETRIES)
-        url: str = answer["QueueUrl"]
-        return url
-
-    async def _found_again(self, config: StreamMappingConfig) -> StreamMappingConfig:
-        """Return *config*, with the stream that its table has now where the old one is gone."""
-        client = self._clients(region_of(config.stream_arn))
-        try:
-            await client.call(
-                "dynamodbstreams",
-                "DescribeStream",
-                {"StreamArn": config.stream_arn, "Limit": 1},
-                retries=_RETRIES,
-            )
-        except AwsError as error:
-            if error.code not in _GONE_CODES:
-                return config
-        else:
-            return config
-        try:
-            answer = await client.call(
-                "dynamodb",
-                "DescribeTable",
-                {"TableName": table_of(config.stream_arn)},
-                retries=_RETRIES,
-            )
-        except AwsError:
-            return config
-        arn = answer["Table"].get("LatestStreamArn")
-        return replace(config, stream_arn=arn) if arn else config
