@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import types
 
 import pytest
 
 from tablecast.local.engine import Hint, engine_environment
 from tablecast.local.engine_host import hints
 from tablecast.local.gateway import _LOOPBACK_HOST
+from tablecast.local.handover import REPLACED_NAMES, Handover
 
 
 def dynamodb(operation, body):
@@ -151,3 +153,52 @@ def test_the_services_see_nothing_of_the_users_credentials_or_settings(tmp_path)
     assert str(tmp_path) == environment["HOME"] == environment["TMPDIR"]
     assert "/bin" == environment["PATH"]
     assert "sqs,dynamodb" == environment["SERVICES"]
+
+
+def test_a_release_that_moved_what_functions_are_run_by_is_refused():
+    """The line names what is missing; nothing is replaced halfway."""
+    module = types.SimpleNamespace(**dict.fromkeys(REPLACED_NAMES[1:], "as it was"))
+
+    with pytest.raises(LookupError, match=f"lambda_svc has no {REPLACED_NAMES[0]}"):
+        Handover(module, control_port=1, account_id="0").install()
+
+    assert {"as it was"} == set(vars(module).values())
+
+
+@pytest.mark.parametrize(
+    ("reference", "arn"),
+    [
+        ("f", "arn:aws:lambda:eu-west-1:000000000000:function:f"),
+        ("f:live", "arn:aws:lambda:eu-west-1:000000000000:function:f:live"),
+        (
+            "arn:aws:lambda:us-east-2:123456789012:function:f:7",
+            "arn:aws:lambda:us-east-2:000000000000:function:f:7",
+        ),
+        (
+            "arn:aws:apigateway:us-east-2:lambda:path/2015-03-31/functions/"
+            "arn:aws:lambda:us-east-2:000000000000:function:f/invocations",
+            "arn:aws:lambda:us-east-2:000000000000:function:f",
+        ),
+    ],
+)
+def test_a_function_is_whatever_its_name_says(reference, arn):
+    """MiniStack's services hold names, ARNs and what API Gateway makes of them."""
+    module = types.SimpleNamespace(**dict.fromkeys(REPLACED_NAMES), get_region=lambda: "eu-west-1")
+    Handover(module, control_port=1, account_id="000000000000").install()
+
+    _, configuration, name = module._get_func_record_for_ref(reference)
+
+    assert ("f", arn) == (name, configuration["FunctionArn"])
+
+
+def test_a_function_that_cannot_be_asked_is_an_error_and_no_exception():
+    """A state machine fails with it; nothing in MiniStack breaks."""
+    module = types.SimpleNamespace(**dict.fromkeys(REPLACED_NAMES), get_region=lambda: "eu-west-1")
+    Handover(module, control_port=1, account_id="000000000000").install()
+    record, _, _ = module._get_func_record_for_ref("f")
+
+    result = module._execute_function(record, {})
+
+    assert result["error"]
+    assert "Lambda.ServiceException" == result["body"]["errorType"]
+    assert "does not answer" in result["body"]["errorMessage"]
