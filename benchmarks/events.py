@@ -7,6 +7,8 @@ import random
 from typing import Any
 
 STREAM_ARN = "arn:aws:dynamodb:us-east-1:000000000000:table/orders/stream/2026-01-01T00:00:00.000"
+CLAIMED_ITEM_BYTES = 400_000
+"""Items from here on make records over a message's limit, which the article can never send."""
 WORDS = (
     "amber anchor apple autumn basil beacon birch bottle bridge button candle canyon cedar cherry "
     "clover coffee copper coral cotton cradle crystal dawn delta desert ember falcon fern flint "

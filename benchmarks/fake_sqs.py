@@ -1,69 +1,124 @@
 """
 An SQS endpoint that takes messages and keeps them, in a process of its own, light enough never to
-be the bound; as SSM it answers with the parameters of a pipeline with one consumer.
-`GET /stats` tells what came, `GET /bodies` gives it back, `POST /reset` forgets it.
+be the bound; as SSM it answers with the parameters of a pipeline.
 
-Run: python -m benchmarks.fake_sqs PORT_FILE [--latency-ms N]
+`GET /stats` tells what came, `GET /bodies` gives it back, `POST /reset` forgets it. `POST /set?...`
+sets how it answers from then on:
+
+| parameter | meaning |
+| --- | --- |
+| `latency_ms` | how long an answer takes |
+| `throttle` | every Nth request is throttled |
+| `error` | every Nth request is answered with status 500 |
+| `lose` | every Nth request is taken, and the connection closed without an answer |
+| `fail` | every Nth entry is refused for now, inside an answer with status 200 |
+
+Run: python -m benchmarks.fake_sqs PORT_FILE [--order item] [--consumers N]
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import httptools
 
 from tablecast.declare import Consumer
 from tablecast.limits import SQS_BILLING_UNIT_BYTES
 
-CONSUMER = Consumer("queue", "pipeline:handle", order="none")
+SETTINGS = ("latency_ms", "throttle", "error", "lose", "fail")
+THROTTLED = b'{"__type":"com.amazonaws.sqs#RequestThrottled","message":"Rate exceeded"}'
+FAILED = b'{"__type":"com.amazonaws.sqs#InternalError","message":"An internal error occurred."}'
 
 
 class Store:
-    """What arrived since the last reset."""
+    """What arrived since the last reset, and how to answer."""
 
     def __init__(self) -> None:
+        self.settings = dict.fromkeys(SETTINGS, 0.0)
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Forget everything but the settings."""
+        self.asked = 0
+        self.entries_asked = 0
         self.requests = 0
         self.messages = 0
         self.bytes = 0
         self.units = 0
         self.bodies: list[bytes] = []
+        self._deduplicated: set[tuple[str, str]] = set()
 
-    def take(self, body: bytes) -> bytes:
-        """Take one SendMessage or SendMessageBatch request; return its answer."""
+    def nth(self, name: str, count: int) -> bool:
+        """Return whether the setting *name* is for the request or entry with this number."""
+        every = int(self.settings[name])
+        return every > 0 and count % every == 0
+
+    def take(self, body: bytes) -> tuple[int, bytes]:
+        """Take one SendMessage or SendMessageBatch request; return status and answer."""
+        self.asked += 1
+        if self.nth("throttle", self.asked):
+            return 400, THROTTLED
+        if self.nth("error", self.asked):
+            return 500, FAILED
         asked: dict[str, Any] = json.loads(body)
         entries = asked.get("Entries")
-        sent = entries if entries is not None else [asked]
-        size = sum(len(entry["MessageBody"].encode()) for entry in sent)
+        taken, failed = [], []
+        for entry in entries if entries is not None else [asked]:
+            self.entries_asked += 1
+            (failed if self.nth("fail", self.entries_asked) else taken).append(entry)
+        size = sum(len(entry["MessageBody"].encode()) for entry in taken)
         self.requests += 1
-        self.messages += len(sent)
+        self.messages += len(taken)
         self.bytes += size
-        self.units += -(-size // SQS_BILLING_UNIT_BYTES)
-        self.bodies.append(body)
+        self.units += max(1, -(-size // SQS_BILLING_UNIT_BYTES))
+        fresh = [entry for entry in taken if self._is_new(asked["QueueUrl"], entry)]
+        if fresh:
+            kept = {"QueueUrl": asked["QueueUrl"], "Entries": fresh}
+            self.bodies.append(json.dumps(kept).encode())
         if entries is None:
-            return b'{"MessageId":"m","MD5OfMessageBody":"d"}'
-        done = [{"Id": e["Id"], "MessageId": "m", "MD5OfMessageBody": "d"} for e in entries]
-        return json.dumps({"Successful": done, "Failed": []}).encode()
+            if failed:
+                return 500, FAILED
+            return 200, json.dumps({"MessageId": "m", **_digest(asked)}).encode()
+        answer = {
+            "Successful": [{"Id": e["Id"], "MessageId": "m", **_digest(e)} for e in taken],
+            "Failed": [
+                {"Id": e["Id"], "SenderFault": False, "Code": "InternalError", "Message": "later"}
+                for e in failed
+            ],
+        }
+        return 200, json.dumps(answer).encode()
+
+    def _is_new(self, queue: str, entry: dict[str, Any]) -> bool:
+        """Return whether a FIFO queue would take an entry that it has not seen."""
+        key = entry.get("MessageDeduplicationId")
+        if key is None:
+            return True
+        known = (queue, key) in self._deduplicated
+        self._deduplicated.add((queue, key))
+        return not known
 
     def stats(self) -> bytes:
         """Return the counts as JSON."""
         counts = {key: getattr(self, key) for key in ("requests", "messages", "bytes", "units")}
-        return json.dumps(counts).encode()
+        return json.dumps({**counts, "asked": self.asked}).encode()
+
+
+def _digest(entry: dict[str, Any]) -> dict[str, str]:
+    return {"MD5OfMessageBody": hashlib.md5(entry["MessageBody"].encode()).hexdigest()}
 
 
 class Connection(asyncio.Protocol):
     """One keep-alive HTTP/1.1 connection."""
 
-    def __init__(self, store: Store, latency_seconds: float) -> None:
+    def __init__(self, store: Store, consumers: list[Consumer]) -> None:
         self.store = store
-        self.latency_seconds = latency_seconds
+        self.consumers = consumers
         self.parser = httptools.HttpRequestParser(self)
         self.url = b""
         self.host = ""
@@ -81,6 +136,7 @@ class Connection(asyncio.Protocol):
     def on_url(self, url: bytes) -> None:
         """Start a request."""
         self.url = url
+        self.target = b""
         self.body = bytearray()
 
     def on_body(self, part: bytes) -> None:
@@ -99,44 +155,59 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Answer, after the set latency when it is an SQS call."""
-        if self.url == b"/stats":
-            self.answer(self.store.stats())
+        store = self.store
+        if self.target.startswith(b"AmazonSSM."):
+            self.answer(200, self.parameters())
+        elif self.target:
+            status, reply = store.take(bytes(self.body))
+            if store.nth("lose", store.asked):
+                self.transport.close()
+                return
+            latency = store.settings["latency_ms"] / 1000
+            if latency:
+                asyncio.get_running_loop().call_later(latency, self.answer, status, reply)
+            else:
+                self.answer(status, reply)
+        elif self.url == b"/stats":
+            self.answer(200, store.stats())
         elif self.url == b"/bodies":
-            self.answer(b"[" + b",".join(self.store.bodies) + b"]")
-        elif self.url == b"/reset":
-            self.store.reset()
-            self.answer(b"{}")
-        elif self.target.startswith(b"AmazonSSM."):
-            self.answer(self.parameters())
-        elif self.latency_seconds:
-            reply = self.store.take(bytes(self.body))
-            asyncio.get_running_loop().call_later(self.latency_seconds, self.answer, reply)
+            self.answer(200, b"[" + b",".join(store.bodies) + b"]")
         else:
-            self.answer(self.store.take(bytes(self.body)))
+            asked = dict(parse_qsl(urlsplit(self.url.decode()).query))
+            store.settings.update({name: float(value) for name, value in asked.items()})
+            store.reset()
+            self.answer(200, b"{}")
 
     def parameters(self) -> bytes:
         """Return the answer of GetParametersByPath."""
-        queue = f"http://{self.host}/000000000000/orders"
-        values = {"queue": queue, "dead-letter-queue": queue, "declaration": CONSUMER.to_json()}
-        values["reads"] = "zstd,zlib"
-        path = f"/tablecast/orders/consumers/{CONSUMER.name}"
-        found = [{"Name": f"{path}/{name}", "Value": value} for name, value in values.items()]
+        found = []
+        for consumer in self.consumers:
+            queue = f"http://{self.host}/000000000000/{consumer.name}{'.fifo' * consumer.fifo}"
+            values = {
+                "queue": queue,
+                "dead-letter-queue": queue.replace(consumer.name, f"{consumer.name}-dlq"),
+                "declaration": consumer.to_json(),
+                "reads": "zstd,zlib",
+            }
+            path = f"/tablecast/orders/consumers/{consumer.name}"
+            found += [{"Name": f"{path}/{name}", "Value": value} for name, value in values.items()]
         return json.dumps({"Parameters": found}).encode()
 
-    def answer(self, body: bytes) -> None:
-        """Write one 200 answer."""
+    def answer(self, status: int, body: bytes) -> None:
+        """Write one answer."""
+        reason = {200: b"OK", 400: b"Bad Request", 500: b"Internal Server Error"}[status]
         self.transport.write(
-            b"HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.0\r\n"
+            b"HTTP/1.1 %d %s\r\nContent-Type: application/x-amz-json-1.0\r\n" % (status, reason)
             + b"Content-Length: %d\r\n\r\n" % len(body)
             + body
         )
 
 
-async def serve(port_file: Path, latency_seconds: float) -> None:
+async def serve(port_file: Path, consumers: list[Consumer]) -> None:
     """Serve on a free loopback port and write its number to *port_file*."""
     store = Store()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(store, latency_seconds), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: Connection(store, consumers), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     await asyncio.to_thread(port_file.write_text, str(port), encoding="ascii")
     await server.serve_forever()
@@ -146,9 +217,14 @@ def main() -> None:
     """Parse the command line and serve until ended."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("port_file", type=Path)
-    parser.add_argument("--latency-ms", type=float, default=0.0)
+    parser.add_argument("--order", choices=("none", "item"), default="none")
+    parser.add_argument("--consumers", type=int, default=1)
     given = parser.parse_args()
-    asyncio.run(serve(given.port_file, given.latency_ms / 1000))
+    consumers = [
+        Consumer(f"queue-{number}", "pipeline:handle", order=given.order)
+        for number in range(given.consumers)
+    ]
+    asyncio.run(serve(given.port_file, consumers))
 
 
 if __name__ == "__main__":

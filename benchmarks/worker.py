@@ -1,8 +1,9 @@
 """
-One relay under measurement, in a process of its own: `run N` on stdin invokes it N times.
+One handler under measurement, in a process of its own: `run N` on stdin invokes it N times.
 
-The event arrives as bytes and is parsed with json each time, as Lambda's runtime client does before
-it calls a handler; the parse is part of the measured time.
+Events arrive as bytes, one a line of a file, taken in turn. They are parsed with json each time, as
+Lambda's runtime client does before it calls a handler; the parse is part of the measured time. With
+`text` they are handed over as Tablecast's marshaller hands them over in that client.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import resource
 import sys
 import time
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +43,21 @@ def cpu_seconds() -> float:
 
 def main() -> None:
     """Import the handler named on the command line, then do as stdin says."""
-    module, payload_file = sys.argv[1], Path(sys.argv[2])
+    module, events_file, form = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
     answers = sys.stdout
     # Before the import: loggers keep the stream that they find then.
     sys.stdout = Path("/dev/null").open("w", encoding="utf-8")  # noqa: SIM115 - for the process's life
     before = cpu_seconds()
     handler: Any = importlib.import_module(module).handler
     import_cpu = cpu_seconds() - before
-    payload = payload_file.read_bytes()
+    if form == "text":
+        from tablecast.handlers.event_text import TextEvent  # noqa: PLC0415 - only where it is used
+
+        def read(payload: bytes) -> Any:
+            return TextEvent(payload, json.loads)
+    else:
+        read = json.loads
+    payloads = cycle(events_file.read_bytes().splitlines())
     context = Context()
     print(json.dumps({"import_cpu_s": import_cpu}), file=answers, flush=True)
     for line in sys.stdin:
@@ -57,11 +66,15 @@ def main() -> None:
         walls = []
         started = cpu_seconds()
         for _ in range(times):
+            payload = next(payloads)
+            context.aws_request_id = f"{time.perf_counter_ns():032x}"
             at = time.perf_counter()
-            result = handler(json.loads(payload), context)
+            result = handler(read(payload), context)
             walls.append(time.perf_counter() - at)
             if result.get("batchItemFailures"):
-                sys.exit(f"{module}: reported failures: {str(result)[:200]}")
+                failed = f"reported failures: {str(result)[:200]}"
+                print(json.dumps({"error": failed}), file=answers, flush=True)
+                return
         spent = cpu_seconds() - started
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         answer = {"cpu_s": spent, "walls_s": walls, "peak_mb": peak}

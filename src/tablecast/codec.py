@@ -47,7 +47,14 @@ class Head(NamedTuple):
     keys: bytes
 
 
-ReadHead: TypeAlias = Callable[[bytes], "Head | None"]
+ReadEnvelope: TypeAlias = Callable[[str], "dict[str, Any] | None"]
+"""
+Body of a packed message -> its envelope, with `data` as the bytes that its base64 text stands for.
+
+None for every body of which that cannot be said at once: it is then read in the ordinary way.
+"""
+
+ReadHead: TypeAlias = Callable[[bytes | memoryview], "Head | None"]
 """JSON text of a change record -> its head; None when that cannot be read without parsing it."""
 
 
@@ -61,12 +68,14 @@ class Codec:
         loads: Reads one.
         read_head: Reads its head alone; None where that is not possible.
         compressions: What packs are compressed with, the best first.
+        read_envelope: Reads the envelope of a compressed pack; None where that is not possible.
     """
 
     encode: Encode
     loads: Loads
     read_head: ReadHead | None = None
     compressions: tuple[Compression, ...] = (ZLIB,)
+    read_envelope: ReadEnvelope | None = None
 
 
 def dumps(value: Any) -> str:

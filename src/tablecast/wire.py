@@ -24,9 +24,9 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar, overload
 
-from tablecast import codec
 from tablecast.change import Change, Record
 from tablecast.claim import Claim
+from tablecast.codec import STANDARD, Codec, Dumps, Encode, Loads, dumps, encode, loads, printable
 from tablecast.compression import ZLIB, Compression
 from tablecast.errors import (
     EntryTooLargeError,
@@ -56,6 +56,7 @@ CLOUDEVENT_TYPE_PREFIX: Final = "com.tablecast.dynamodb."
 _EVENT_SOURCE: Final = "aws:dynamodb"
 _EVENT_VERSION: Final = "1.1"
 _ARRAY_TAIL: Final = "\n]"
+_COMMA: Final = ord(",")
 _DATA_KEY: Final = ',"data":'
 _TEXT_ELLIPSIS: Final = "…"
 _ARN_PARTS: Final = 5  # arn:partition:service:region:rest
@@ -135,10 +136,10 @@ class ErrorDetail:
 class RecordText(NamedTuple):
     """A change record of a packed message that is still text: where it stands, how it is read."""
 
-    line: bytes
+    line: memoryview
     place: int
     constants: Mapping[str, str]
-    loads: codec.Loads
+    loads: Loads
 
     def parse(self) -> Record:
         """
@@ -148,7 +149,7 @@ class RecordText(NamedTuple):
             MalformedMessageError: It is no JSON object.
         """
         try:
-            record = self.loads(self.line.decode())
+            record = self.loads(str(self.line, "utf-8"))
         except ValueError as error:  # not UTF-8 is one
             raise MalformedMessageError(
                 f"data[{self.place}]", rule="JSON in UTF-8", got=_described(self.line)
@@ -167,7 +168,7 @@ class Lines(Sequence[Record]):
     __slots__ = ("_constants", "_lines", "_loads")
 
     def __init__(
-        self, lines: Sequence[bytes], *, constants: Mapping[str, str], loads: codec.Loads
+        self, lines: Sequence[memoryview], *, constants: Mapping[str, str], loads: Loads
     ) -> None:
         self._lines = lines
         self._constants = constants
@@ -232,7 +233,7 @@ class Message:
         return len(self.records) + self.claimed
 
 
-def encode_line(record: Record, *, encode: codec.Encode = codec.encode) -> bytes:
+def encode_line(record: Record, *, encode: Encode = encode) -> bytes:
     """
     Return a change record as one line of a packed message, in UTF-8.
 
@@ -254,7 +255,7 @@ def encode_line(record: Record, *, encode: codec.Encode = codec.encode) -> bytes
         raise MalformedRecordError("record", rule="JSON", got=str(error)) from error
 
 
-def read_line(line: bytes, source: str, *, loads: codec.Loads = codec.loads) -> Record:
+def read_line(line: bytes, source: str, *, loads: Loads = loads) -> Record:
     """
     Return the change record of a line that `encode_line` wrote, with what it left out.
 
@@ -306,14 +307,14 @@ def encode_packed(
     if error is not None:
         envelope["error"] = error.to_dict()
     if claim is not None:
-        return codec.dumps(envelope | {"enc": "s3", "data": claim.to_dict()})
+        return dumps(envelope | {"enc": "s3", "data": claim.to_dict()})
     envelope["enc"] = compression.name if compress else "json"
     array = _array(lines)
-    head = codec.dumps(envelope)[:-1]
+    head = dumps(envelope)[:-1]
     if compress:
         packed = base64.b64encode(compression.compress(array)).decode("ascii")
         return f'{head}{_DATA_KEY}"{packed}"}}'
-    return f"{head}{_DATA_KEY}{codec.printable(array)}}}"
+    return f"{head}{_DATA_KEY}{printable(array)}}}"
 
 
 def encode_object(lines: Sequence[bytes]) -> bytes:
@@ -328,7 +329,7 @@ def encode_object(lines: Sequence[bytes]) -> bytes:
     return ZLIB.compress(_array(lines))
 
 
-def redeem(message: Message, body: bytes, *, loads: codec.Loads = codec.loads) -> Message:
+def redeem(message: Message, body: bytes, *, loads: Loads = loads) -> Message:
     """
     Return a message that carries a claim with the changes in it.
 
@@ -359,7 +360,7 @@ def _array(lines: Sequence[bytes]) -> bytes:
     return array
 
 
-def encode_cloudevent(record: Record, *, pipeline: str, dumps: codec.Dumps = codec.dumps) -> str:
+def encode_cloudevent(record: Record, *, pipeline: str, dumps: Dumps = dumps) -> str:
     """
     Return the body of one change as a CloudEvent 1.0 in JSON.
 
@@ -390,7 +391,7 @@ def encode_cloudevent(record: Record, *, pipeline: str, dumps: codec.Dumps = cod
     return _dumped(event, dumps)
 
 
-def encode_article(record: Record, *, dumps: codec.Dumps = codec.dumps) -> str:
+def encode_article(record: Record, *, dumps: Dumps = dumps) -> str:
     """
     Return the body of one change in the article's format: `action` and `body`, nothing else.
 
@@ -433,12 +434,7 @@ def encode_message(
     return [encode_packed(lines, source=source, trace=trace, compress=compress)]
 
 
-def decode(
-    body: str,
-    *,
-    loads: codec.Loads = codec.loads,
-    compressions: Sequence[Compression] = (ZLIB,),
-) -> Message:
+def decode(body: str, *, codec: Codec = STANDARD) -> Message:
     """
     Return the message that *body* holds, whichever of the three formats it has.
 
@@ -447,21 +443,22 @@ def decode(
 
     Args:
         body: Message body as it came from the queue.
-        loads: JSON decoder.
-        compressions: What it may be compressed with.
+        codec: Reads it.
     Raises:
         UnknownWireVersionError: A newer Tablecast wrote it.
         MalformedMessageError: It is none of the formats, or not what its format says.
     """
+    if codec.read_envelope is not None and (found := codec.read_envelope(body)) is not None:
+        return _packed(found, None, codec)
     head, separator, rest = body.partition("\n")
     if separator and head.endswith(_DATA_KEY + "[") and rest.endswith(_ARRAY_TAIL + "}"):
         # As we write it: the first line feed is the one behind `"data":[`, for JSON strings cannot
         # hold one. So the envelope is read alone and the changes stay text.
-        envelope = _parsed(head[: -len(_DATA_KEY) - 1] + "}", body, loads)
-        return _packed(envelope, b"[\n" + rest[:-1].encode("utf-8", "surrogatepass"), loads, ())
-    envelope = _parsed(body, body, loads)
+        envelope = _parsed(head[: -len(_DATA_KEY) - 1] + "}", body, codec.loads)
+        return _packed(envelope, b"[\n" + rest[:-1].encode("utf-8", "surrogatepass"), codec)
+    envelope = _parsed(body, body, codec.loads)
     if "v" in envelope:
-        return _packed(envelope, None, loads, compressions)
+        return _packed(envelope, None, codec)
     if "specversion" in envelope:
         return _cloudevent(envelope)
     if "action" in envelope and "body" in envelope:
@@ -473,12 +470,7 @@ def decode(
     )
 
 
-def _packed(
-    envelope: Mapping[str, Any],
-    array: bytes | None,
-    loads: codec.Loads,
-    compressions: Sequence[Compression],
-) -> Message:
+def _packed(envelope: Mapping[str, Any], array: bytes | None, codec: Codec) -> Message:
     """Return the message of a packed envelope; *array* is its data as text, if already cut out."""
     version = envelope.get("v")
     if type(version) is not int:
@@ -494,18 +486,20 @@ def _packed(
     trace = _text(envelope, "trace") if "trace" in envelope else None
     error = ErrorDetail.from_dict(envelope["error"]) if "error" in envelope else None
     encoding = envelope.get("enc")
-    compression = next((each for each in compressions if each.name == encoding), None)
+    compression = next((each for each in codec.compressions if each.name == encoding), None)
     if compression is None and encoding not in {"json", "s3"}:
-        known = ", ".join(sorted({"s3", *(each.name for each in compressions)}))
+        known = ", ".join(sorted({"s3", *(each.name for each in codec.compressions)}))
         raise MalformedMessageError("enc", rule=f"json or one of {known}", got=encoding)
     if encoding == "s3":
         claim = Claim.from_dict(envelope.get("data"))
         return Message("packed", (), source, trace, error, claim=claim, claimed=n)
     records: Sequence[Record]
     if compression is not None:
-        array = compression.decompress(_unquoted(_text(envelope, "data")), PLAIN_BYTES_MAX)
+        data = envelope.get("data")
+        packed = data if isinstance(data, bytes) else _unquoted(_text(envelope, "data"))
+        array = compression.decompress(packed, PLAIN_BYTES_MAX)
     if array is not None:
-        records = _lines(array, n, source, loads)
+        records = _lines(array, n, source, codec.loads)
     else:
         data = envelope.get("data")
         if not isinstance(data, list):
@@ -516,11 +510,11 @@ def _packed(
     return Message("packed", records, source=source, trace=trace, error=error)
 
 
-def _lines(array: bytes, n: int, source: str, loads: codec.Loads) -> Sequence[Record]:
+def _lines(array: bytes, n: int, source: str, loads: Loads) -> Sequence[Record]:
     """Return the changes of *array*: unparsed when each stands on a line of its own."""
     if array.startswith(b"[\n") and array.endswith(b"\n]"):
-        lines = array[2:-2].split(b",\n")
-        if len(lines) == n:
+        lines = _cut(array)
+        if lines is not None and len(lines) == n:
             return Lines(lines, constants=_constants(source), loads=loads)
     try:
         data = loads(array.decode())
@@ -531,6 +525,21 @@ def _lines(array: bytes, n: int, source: str, loads: codec.Loads) -> Sequence[Re
     if not isinstance(data, list):
         raise MalformedMessageError("data", rule="an array", got=type(data).__name__)
     return _whole(data, source)
+
+
+def _cut(array: bytes) -> list[memoryview] | None:
+    """Return the lines of an array without copying them; None unless each is one change."""
+    view, lines, start, last = memoryview(array), [], 2, len(array) - 2
+    while start < last:
+        end = array.find(b"\n", start)
+        if end == last:
+            lines.append(view[start:end])
+        elif array[end - 1] == _COMMA:
+            lines.append(view[start : end - 1])
+        else:
+            return None
+        start = end + 1
+    return lines
 
 
 def _whole(data: list[Any], source: str) -> tuple[Record, ...]:
@@ -598,7 +607,7 @@ def _instant_text(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
 
 
-def _dumped(value: Mapping[str, Any], dumps: codec.Dumps) -> str:
+def _dumped(value: Mapping[str, Any], dumps: Dumps) -> str:
     """Return *value* as JSON; what has no JSON form is a malformed record."""
     try:
         return dumps(value)
@@ -614,7 +623,7 @@ def _part(record: Mapping[str, Any], name: str, kind: type[PartT]) -> PartT:
     return value
 
 
-def _parsed(text: str, body: str, loads: codec.Loads) -> dict[str, Any]:
+def _parsed(text: str, body: str, loads: Loads) -> dict[str, Any]:
     """Return the JSON object of *text*, which is *body* or its envelope."""
     try:
         value = loads(text)
@@ -648,7 +657,7 @@ def _count(fields: Mapping[str, Any], name: str, *, within: str = "", least: int
     return value
 
 
-def _described(text: str | bytes) -> str:
+def _described(text: str | bytes | memoryview) -> str:
     """Return what may be said of a text that must not stand in a log: it may be an image."""
     kind = "characters" if isinstance(text, str) else "bytes"
     return f"{len(text)} {kind} of something else"

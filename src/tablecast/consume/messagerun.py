@@ -100,8 +100,7 @@ class MessageRun:
             AwsError: What it claims cannot be had.
         """
         codec = self._runtime.codec
-        loads = codec.loads
-        message = decode(self._message.body, loads=loads, compressions=codec.compressions)
+        message = decode(self._message.body, codec=codec)
         if message.claim is None:
             return message
         if self._runtime.claims is None:
@@ -109,7 +108,7 @@ class MessageRun:
                 "enc", rule="json or zlib for a consumer without a bucket", got="s3"
             )
         self._aside.claim = message.claim if message.claimed == 1 else None
-        return redeem(message, self._runtime.claims.get(message.claim), loads=loads)
+        return redeem(message, self._runtime.claims.get(message.claim), loads=codec.loads)
 
     def _crash_marks(self) -> dict[str, CrashMark]:
         """

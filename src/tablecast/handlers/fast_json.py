@@ -46,7 +46,7 @@ else:
 
     _decode_change = msgspec.json.Decoder(_Change).decode
 
-    def _read_head(text: bytes) -> codec.Head | None:
+    def _read_head(text: bytes | memoryview) -> codec.Head | None:
         try:
             change = _decode_change(text)
             identity = change.dynamodb
@@ -56,4 +56,33 @@ else:
         usual = change.event_id and number.isdigit() and number.isascii() and keys[:1] == b"{"
         return codec.Head(change.event_id, change.event_name, number, keys) if usual else None
 
-    FASTEST = codec.Codec(_fast_encode, _fast_loads, _read_head, COMPRESSIONS)
+    class _Envelope(msgspec.Struct, gc=False):
+        v: int
+        n: int
+        source: str
+        enc: str
+        data: bytes
+        trace: str | None = None
+        error: dict[str, Any] | None = None
+
+    _decode_envelope = msgspec.json.Decoder(_Envelope).decode
+
+    def _read_envelope(body: str) -> dict[str, Any] | None:
+        try:
+            found = _decode_envelope(body)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return None
+        envelope: dict[str, Any] = {
+            "v": found.v,
+            "n": found.n,
+            "source": found.source,
+            "enc": found.enc,
+        }
+        if found.trace is not None:
+            envelope["trace"] = found.trace
+        if found.error is not None:
+            envelope["error"] = found.error
+        envelope["data"] = found.data
+        return envelope
+
+    FASTEST = codec.Codec(_fast_encode, _fast_loads, _read_head, COMPRESSIONS, _read_envelope)
