@@ -69,6 +69,7 @@ def root(
     See it work:            tablecast demo
     Start a project:        tablecast init shop && cd shop
     Run it, live:           tablecast dev
+    Have AWS on a laptop:   tablecast local start
     Learn about a command:  tablecast demo --help
 
     Exit codes: 0 done, 1 failed, 2 something to mend in an option, a declaration or an input, 130
@@ -233,6 +234,9 @@ def dev(
       aws dynamodb put-item --endpoint-url http://127.0.0.1:8000 --table-name orders \
         --item '{"customer_id": {"S": "c-1"}, "order_id": {"S": "o-1"}}'
 
+    The address answers for Lambda, too: list-functions, invoke, list-event-source-mappings, and
+    logs filter-log-events show what runs here.
+
     The table lives as long as the command: it is for development. A failed change comes again after
     the function's timeout and ten seconds, where AWS waits for six timeouts.
     """
@@ -279,3 +283,185 @@ def init(
     from tablecast.cli.init import run_init
 
     raise typer.Exit(run_init(directory, name=name, force=force, output=_output(as_json=as_json)))
+
+
+local_app = typer.Typer(rich_markup_mode=None, context_settings=_SETTINGS)
+app.add_typer(local_app, name="local")
+
+_LocalPortOption = Annotated[
+    int,
+    typer.Option(
+        "--port",
+        metavar="PORT",
+        min=1,
+        max=65_535,
+        help="Port of the run, where it has no --data.",
+    ),
+]
+_LocalDataOption = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="Folder of the run, if it was started with one."),
+]
+
+
+@local_app.callback()
+def local() -> None:
+    r"""
+    One address on this machine that any AWS client can use, with Lambda as on AWS.
+
+    \b
+    tablecast local start     run it; Ctrl-C ends it
+    tablecast local status    see whether it runs, and what it has
+    tablecast local stop      end it from elsewhere
+    """
+
+
+@local_app.command("start")
+def local_start(
+    port: Annotated[
+        int,
+        typer.Option(
+            "--port",
+            metavar="PORT",
+            min=0,
+            max=65_535,
+            help="Port of the address; 0 for a free one.",
+        ),
+    ] = 4566,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            metavar="DIR",
+            help="Keep everything in DIR for the next start; nothing is kept without it.",
+        ),
+    ] = None,
+    endpoint_url: Annotated[
+        str | None,
+        typer.Option(
+            "--endpoint-url",
+            metavar="URL",
+            help="Use the DynamoDB, SQS and other services at URL, an emulator of your choice.",
+        ),
+    ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Run in the background; return when it answers.")
+    ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose", "-v", help="Show the lines that Lambda adds to a function's log."
+        ),
+    ] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="Write one JSON document a line to stdout, nothing else there."
+        ),
+    ] = False,
+) -> None:
+    r"""
+    Serve AWS on this machine: functions and event source mappings as on AWS, and what they use.
+
+    Lambda, event source mappings and the functions' logs are Tablecast's own; DynamoDB with its
+    streams, SQS, SNS, S3, SSM, IAM, EventBridge, Step Functions and others come with it or from
+    another emulator. Nothing leaves this machine. While it runs it shows what functions log and
+    what becomes of mappings; Ctrl-C ends everything.
+
+    \b
+    Examples:
+      tablecast local start
+      tablecast local start --detach --data .aws-local
+      tablecast local start --port 4567 --endpoint-url http://127.0.0.1:8000
+
+    \b
+    Then, in another terminal:
+      export AWS_ENDPOINT_URL=http://127.0.0.1:4566 AWS_DEFAULT_REGION=us-east-1
+      export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
+      aws lambda create-function --function-name hello --runtime python3.12 \
+        --role arn:aws:iam::000000000000:role/any --handler app.handler \
+        --code S3Bucket=tablecast-local,S3Key=$PWD
+      aws lambda invoke --function-name hello /dev/stdout
+      aws logs filter-log-events --log-group-name /aws/lambda/hello
+
+    \b
+    The same in Python:
+      import boto3
+      client = boto3.client("lambda")    # the variables above are enough
+      client.invoke(FunctionName="hello", Payload=b"{}")["Payload"].read()
+
+    Version 1 of the aws command line asks AWS itself for SQS whatever AWS_ENDPOINT_URL says: there,
+    add --endpoint-url to its sqs commands.
+
+    Code whose bucket is "tablecast-local" runs from the folder that its key names, so that a change
+    is there with the next update-function-code. With --data, tables, queues and objects are written
+    to DIR when it is stopped, functions and mappings at once; records in streams are lost, which
+    mappings are told as a gap. AWS itself cannot be the --endpoint-url: mappings run there already.
+    """
+    from tablecast.cli.local import LocalOptions, run_local_start
+
+    raise typer.Exit(
+        run_local_start(
+            LocalOptions(
+                port=port, data=data, endpoint_url=endpoint_url, detach=detach, verbose=verbose
+            ),
+            _output(as_json=as_json),
+        )
+    )
+
+
+@local_app.command("stop")
+def local_stop(
+    port: _LocalPortOption = 4566,
+    data: _LocalDataOption = None,
+    as_json: _JsonOption = False,
+) -> None:
+    r"""
+    Stop what `tablecast local start` runs, and return when it has ended.
+
+    \b
+    Examples:
+      tablecast local stop
+      tablecast local stop --port 4567
+      tablecast local stop --data .aws-local
+
+    That nothing runs is no error. Only the process that holds the folder's lock is ever signalled.
+    """
+    from tablecast.cli.local import run_local_stop
+
+    raise typer.Exit(run_local_stop(port, data, _output(as_json=as_json)))
+
+
+@local_app.command("status")
+def local_status(
+    port: _LocalPortOption = 4566,
+    data: _LocalDataOption = None,
+    as_json: _JsonOption = False,
+) -> None:
+    r"""
+    Say whether it runs, where, and what it has.
+
+    \b
+    Examples:
+      tablecast local status
+      tablecast local status --json | jq -r .endpoint_url
+
+    Exit code 0 if it answers, 1 if not.
+    """
+    from tablecast.cli.local import run_local_status
+
+    raise typer.Exit(run_local_status(port, data, _output(as_json=as_json)))
+
+
+def _keep_lines(typer_app: typer.Typer) -> None:
+    r"""Have paragraphs that begin with `\b` shown as they are: click looks for one character."""
+    callbacks = [command.callback for command in typer_app.registered_commands]
+    if typer_app.registered_callback is not None:
+        callbacks.append(typer_app.registered_callback.callback)
+    for callback in callbacks:
+        if callback is not None and callback.__doc__ is not None:
+            callback.__doc__ = callback.__doc__.replace("\\b\n", "\b\n")
+
+
+for _each in (app, local_app):
+    _keep_lines(_each)

@@ -1,52 +1,44 @@
 """
-An application of tables, queues, functions and mappings, running on this machine.
+The local account and an application in it, running on this machine.
 
-`LocalRuntime` puts the parts together: data services in a child process, functions as processes,
-one driver a mapping. All of it lives inside `async with`; when the block is left, for whatever
-reason, nothing is left running.
+`LocalRuntime` puts the parts together: data services in a child process that has the one address,
+functions as processes, one driver a mapping, and the APIs for them behind the same address. All of
+it lives inside `async with`; when the block is left, for whatever reason, nothing is left running.
+
+Data services may be elsewhere, too. Then this process has the one address and hands on what is not
+ours, mappings poll, for nobody hints, and what ends there is not started anew from here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
+from urllib.parse import urlsplit
 
-from tablecast.aws.http import AsyncAwsClient, AwsCredentials
+from tablecast.aws.http import AsyncAwsClient
 from tablecast.errors import AwsError, LocalRuntimeError
 from tablecast.limits import MIB
+from tablecast.local.account import Account, RegionClients
 from tablecast.local.checkpoints import Checkpoints
-from tablecast.local.driver import (
-    InvokeFunction,
-    MappingEvent,
-    Observer,
-    QueueDriver,
-    StreamDriver,
-)
-from tablecast.local.engine import Engine, Hint
-from tablecast.local.functions import FunctionPool
+from tablecast.local.driver import MappingEvent, Observer
+from tablecast.local.engine import DATA_SERVICES, LOOPBACK, Engine, Hint, listen
+from tablecast.local.gateway import AsgiApp, Forward, Receive, Scope, Send, is_own, refuse_foreign
+from tablecast.local.lambdas.ports import Delays
 from tablecast.local.lock import StateLock, prepare_state_dir, storage_error
-from tablecast.local.mapping_config import queue_config, stream_config
-from tablecast.local.model import (
-    REGION,
-    AppSpec,
-    QueueMappingSpec,
-    StreamMappingSpec,
-)
+from tablecast.local.model import REGION, AppSpec
 from tablecast.local.provision import provision
-from tablecast.local.sources import QueueSource, StreamSource
-from tablecast.mapping.actions import InvokeResult
-from tablecast.mapping.queue import QueueMapping
-from tablecast.mapping.stream import StreamMapping
+from tablecast.local.server import serving
 
 __all__ = ["DataServicesRestarted", "LocalRuntime", "MappingEvent"]
 
-CREDENTIALS: Final = AwsCredentials("test", "test")
+ALL_SERVICES: Final[tuple[str, ...]] = ()
+"""Every service that the data services have; they load when they are used."""
 
 FREE_BYTES_MIN: Final = 64 * MIB
 
@@ -63,17 +55,22 @@ class LocalRuntime:
     Run an application for as long as an `async with` block lasts.
 
     Args:
-        app: What to run.
+        app: What to run; may be empty, as functions and mappings can be made through the API.
         state_dir: Folder for logs, checkpoints and temporary files; made when it is not there. One
             run at a time may use it.
-        port: Port of the data services on loopback; None for a free one.
+        port: Port of the one address on loopback; None for a free one.
         observer: Gets the events of functions and mappings as they happen; None for nobody.
         environment: Environment to take `PATH` and the like from; the process's own when omitted.
+        keep: Keep functions, mappings, code and what the data services hold in *state_dir*, for the
+            next run to go on with. Records in streams are not kept.
+        services: Names of the data services; see `ALL_SERVICES`.
+        data_services_url: URL of data services elsewhere, which are used instead.
+        delays: How long state changes of the Lambda API take.
 
     Raises:
         LocalRuntimeError: On entering: the folder is in use or cannot be written, the disk is full,
-            the port is taken, the data services do not start. On leaving: what made the runtime
-            stop in between.
+            the port is taken, the data services do not start or answer. On leaving: what made the
+            runtime stop in between.
     """
 
     def __init__(
@@ -84,35 +81,42 @@ class LocalRuntime:
         port: int | None = None,
         observer: Observer | None = None,
         environment: Mapping[str, str] | None = None,
+        keep: bool = False,
+        services: tuple[str, ...] = DATA_SERVICES,
+        data_services_url: str | None = None,
+        delays: Delays | None = None,
     ) -> None:
         self._app = app
         self._state_dir = state_dir.absolute()
+        self._port = port
         self._observe: Observer = observer or (lambda _event: None)
         self._environment = dict(
             os.environ if environment is None else environment  # noqa: TID251 - read once, here
         )
-        self._engine = Engine(
-            state_dir=self._state_dir,
-            port=port,
-            environment=self._environment,
-            on_hint=self._hinted,
-        )
-        self._streams: dict[str, tuple[StreamMappingSpec, StreamDriver]] = {}
-        self._queues: dict[str, tuple[QueueMappingSpec, QueueDriver]] = {}
+        self._keep = keep
+        self._services = services
+        self._data_services_url = data_services_url
+        self._delays = delays or Delays()
         self._failure: BaseException | None = None
         self._failed = asyncio.Event()
         self._changing = asyncio.Lock()
+        self._wake: Callable[[Hint], None] = lambda _hint: None
         self._stack = AsyncExitStack()
 
     @property
     def endpoint_url(self) -> str:
-        """URL at which AWS clients reach the data services."""
-        return self._engine.endpoint_url
+        """The one address, for AWS clients."""
+        return f"http://{LOOPBACK}:{self._port}"
 
     @property
     def client(self) -> AsyncAwsClient:
         """A client of the data services."""
-        return self._client
+        return self._clients(REGION)
+
+    @property
+    def account(self) -> Account:
+        """Functions, mappings and logs."""
+        return self._account
 
     async def __aenter__(self) -> Self:
         """Start everything; return when all mappings poll."""
@@ -159,23 +163,9 @@ class LocalRuntime:
             AwsError: The data services refuse something; likewise.
         """
         async with self._changing:
-            provisioned = await provision(self._client, app)
-            for function in app.functions:
-                await self._pool.register(function)
-            await self._pool.reload(None)
-            self._app, self._provisioned = app, provisioned
-            # A mapping keeps its source and its function; with others it is another mapping.
-            streams = {(each.id, each.table, each.function) for each in app.stream_mappings}
-            for spec, stream_driver in tuple(self._streams.values()):
-                if (spec.id, spec.table, spec.function) not in streams:
-                    del self._streams[spec.id]
-                    await stream_driver.delete()
-            queues = {(each.id, each.queue, each.function) for each in app.queue_mappings}
-            for queue_spec, queue_driver in tuple(self._queues.values()):
-                if (queue_spec.id, queue_spec.queue, queue_spec.function) not in queues:
-                    del self._queues[queue_spec.id]
-                    await queue_driver.delete()
-            self._start_drivers()
+            provisioned = await provision(self.client, app)
+            await self._account.adopt(app, provisioned)
+            self._app = app
 
     async def wait_idle(self, *, timeout_seconds: float) -> None:
         """
@@ -187,6 +177,7 @@ class LocalRuntime:
         Raises:
             LocalRuntimeError: It was not so in time, with what is left; or the runtime has failed.
         """
+        host = self._account.host
         left = ""
         looked_at: int | None = None
         try:
@@ -194,14 +185,13 @@ class LocalRuntime:
                 while True:
                     if self._failure is not None:
                         raise self._failure
-                    left = await self._left()
+                    left = await host.left()
                     if not left:
-                        if looked_at == self._invocations():
+                        if looked_at == host.invocations:
                             return
                         # From the tip once more: functions may have written in the meantime.
-                        looked_at = self._invocations()
-                        for _, driver in self._streams.values():
-                            driver.wake()
+                        looked_at = host.invocations
+                        host.wake_streams()
                     await asyncio.sleep(_IDLE_CHECK_SECONDS)
         except TimeoutError as error:
             raise LocalRuntimeError(
@@ -209,139 +199,86 @@ class LocalRuntime:
                 f"is not idle after {timeout_seconds:g} seconds: {left or 'work keeps coming'}",
             ) from error
 
-    def _invocations(self) -> int:
-        """Return how many invocations were begun so far by the mappings that are there."""
-        drivers = (*self._streams.values(), *self._queues.values())
-        return sum(driver.invocations for _, driver in drivers)
-
-    async def _left(self) -> str:
-        """Say what is still to be done, as a phrase; empty when it is nothing."""
-        for mapping_id, (_, stream_driver) in self._streams.items():
-            if not stream_driver.idle:
-                return f"mapping {mapping_id!r} has records before it"
-        try:
-            for spec, queue_driver in tuple(self._queues.values()):
-                if spec.enabled and (depth := await queue_driver.depth()):
-                    return f"queue {spec.queue!r} holds {depth} messages"
-        except AwsError as error:  # they may be starting anew
-            return f"the data services do not answer ({error.code})"
-        return ""
-
     async def _start(self, stack: AsyncExitStack) -> None:
         prepare_state_dir(self._state_dir, free_bytes_min=FREE_BYTES_MIN)
         stack.enter_context(StateLock(self._state_dir))
         self._checkpoints = stack.enter_context(
             closing(Checkpoints(self._state_dir / "checkpoints.sqlite"))
         )
-        stack.push_async_callback(self._engine.stop)
-        await self._engine.start()
-        self._client = await stack.enter_async_context(
-            AsyncAwsClient(
-                endpoint_url=self.endpoint_url,
-                region=REGION,
-                credentials=CREDENTIALS,
-                verifies_signatures=False,
-            )
-        )
-        self._pool = FunctionPool(
-            observer=self._observe,
-            state_dir=self._state_dir,
-            environment=self._environment
-            | {
-                "AWS_ACCESS_KEY_ID": CREDENTIALS.access_key_id,
-                "AWS_SECRET_ACCESS_KEY": CREDENTIALS.secret_access_key,
-                "AWS_ENDPOINT_URL": self.endpoint_url,
-                "AWS_REGION": REGION,
-                "AWS_DEFAULT_REGION": REGION,
-            },
-        )
-        stack.push_async_callback(self._pool.aclose)
-        for function in self._app.functions:
-            await self._pool.register(function)
-        self._provisioned = await provision(self._client, self._app)
-        stack.push_async_callback(self._stop_drivers)
-        self._start_drivers()
-        watch = asyncio.create_task(self._watch_engine())
-        stack.push_async_callback(_cancel, watch)
-
-    def _hinted(self, hint: Hint) -> None:
-        """Wake the mappings that read from what was written to."""
-        if hint.kind == "table":
-            for spec, driver in self._streams.values():
-                if hint.name in (None, spec.table):
-                    driver.wake()
+        # Without data services of our own the runtime's port is the one address itself.
+        listener = listen(None if self._data_services_url is None else self._port)
+        stack.enter_context(listener)
+        control_port: int = listener.getsockname()[1]
+        engine = None
+        if self._data_services_url is None:
+            engine = await self._start_engine(stack, control_port)
+            self._port = engine.port
         else:
-            for queue_spec, queue_driver in self._queues.values():
-                if hint.name in (None, queue_spec.queue):
-                    queue_driver.wake()
-
-    def _start_drivers(self) -> None:
-        """Start a driver for each mapping that has none, and tell the others what changed."""
-        for spec in self._app.stream_mappings:
-            config = stream_config(spec, self._provisioned.stream_arns[spec.table])
-            running = self._streams.get(spec.id)
-            if running is not None:
-                self._streams[spec.id] = spec, running[1]
-                if running[0] != spec:
-                    running[1].update(config)
-                continue
-            self._checkpoints.keep_only(spec.id, config.stream_arn)
-            positions = self._checkpoints.load(spec.id, config.stream_arn)
-            stream_driver = StreamDriver(
-                spec.id,
-                StreamMapping(config, positions),
-                StreamSource(self._client, config.stream_arn),
-                client=self._client,
-                checkpoints=self._checkpoints,
-                invoke=self._invoker(spec.function),
-                observe=self._observe,
-                fail=self._fail,
-            )
-            self._streams[spec.id] = spec, stream_driver
-            stream_driver.start()
-        for queue_mapping in self._app.queue_mappings:
-            self._start_queue_driver(queue_mapping)
-
-    def _start_queue_driver(self, spec: QueueMappingSpec) -> None:
-        config = queue_config(spec, self._app)
-        running = self._queues.get(spec.id)
-        if running is not None:
-            self._queues[spec.id] = spec, running[1]
-            running[1].update(config)
-            return
-        url = self._provisioned.queue_urls[spec.queue]
-        driver = QueueDriver(
-            spec.id,
-            QueueMapping(config),
-            QueueSource(self._client, url, config.queue_arn),
-            invoke=self._invoker(spec.function),
+            self._port = control_port
+        self._clients = RegionClients(
+            self._data_services_url or self.endpoint_url,
+            verifies_signatures=self._data_services_url is not None,
+        )
+        stack.push_async_callback(self._clients.aclose)
+        self._account = Account(
+            state_dir=self._state_dir,
+            keep=self._keep,
+            endpoint_url=self.endpoint_url,
+            clients=self._clients,
+            checkpoints=self._checkpoints,
+            environment=self._environment,
+            hinted=engine is not None,
             observe=self._observe,
             fail=self._fail,
+            delays=self._delays,
         )
-        self._queues[spec.id] = spec, driver
-        driver.start()
+        self._wake = self._account.host.wake
+        app: AsgiApp = self._account.app
+        if self._data_services_url is not None:
+            front = _Front(app, self._data_services_url)
+            stack.callback(front.close)
+            app = front
+            await self._see_data_services(self._data_services_url)
+        # The server ends after the account, which answers what is in progress when it is closed.
+        await stack.enter_async_context(serving(app, listener))
+        stack.push_async_callback(self._account.aclose)
+        await self._account.resume()
+        await self._account.adopt(self._app, await provision(self.client, self._app))
+        if engine is not None:
+            watch = asyncio.create_task(self._watch(engine))
+            stack.push_async_callback(_cancel, watch)
 
-    async def _stop_drivers(self) -> None:
-        drivers = [driver for _, driver in (*self._streams.values(), *self._queues.values())]
-        self._streams.clear()
-        self._queues.clear()
-        await asyncio.gather(*(driver.stop() for driver in drivers))
+    async def _start_engine(self, stack: AsyncExitStack, control_port: int) -> Engine:
+        self._engine = Engine(
+            state_dir=self._state_dir,
+            port=self._port,
+            environment=self._environment,
+            on_hint=self._hinted,
+            control_port=control_port,
+            services=self._services,
+            persist=self._keep,
+        )
+        stack.push_async_callback(self._engine.stop)
+        await self._engine.start()
+        return self._engine
 
-    def _invoker(self, function: str) -> InvokeFunction:
-        async def invoke(payload: bytes) -> InvokeResult:
-            invocation = await self._pool.invoke(function, payload)
-            if invocation.status != "ok":
-                return InvokeResult(invocation.status, request_id=invocation.request_id)
-            if invocation.function_error is not None:
-                return InvokeResult(
-                    "function_error",
-                    invocation.payload,
-                    invocation.request_id,
-                    invocation.function_error,
-                )
-            return InvokeResult("ok", invocation.payload, invocation.request_id)
+    async def _see_data_services(self, url: str) -> None:
+        """
+        Return when data services elsewhere answer, whatever it is.
 
-        return invoke
+        Raises:
+            LocalRuntimeError: They do not.
+        """
+        try:
+            await self.client.call("dynamodb", "ListTables", {})
+        except AwsError as error:
+            if not error.status:
+                raise LocalRuntimeError(
+                    f"data services {url}", f"do not answer: {error.message}", fix="start them"
+                ) from error
+
+    def _hinted(self, hint: Hint) -> None:
+        self._wake(hint)  # nobody, until the account is there
 
     def _fail(self, error: BaseException) -> None:
         """Note that the runtime cannot go on; the first reason counts."""
@@ -349,20 +286,53 @@ class LocalRuntime:
             self._failure = error
             self._failed.set()
 
-    async def _watch_engine(self) -> None:
+    async def _watch(self, engine: Engine) -> None:
         """Start the data services anew when they end by themselves."""
+        host = self._account.host
         try:
             while True:
-                await self._engine.ended()
+                await engine.ended()
                 async with self._changing:
-                    await self._stop_drivers()
-                    await self._engine.stop()
-                    await self._engine.start()
-                    self._provisioned = await provision(self._client, self._app)
+                    configs = await host.suspend()
+                    await engine.stop()
+                    await engine.start()
+                    provisioned = await provision(self.client, self._app)
                     self._observe(DataServicesRestarted())
-                    self._start_drivers()
+                    await self._account.adopt(self._app, provisioned)
+                    await host.resume(configs)
         except Exception as error:  # noqa: BLE001 - whoever waits for the runtime gets it
             self._fail(error)
+
+
+class _Front:
+    """
+    ASGI application of the one address where the data services are elsewhere.
+
+    Args:
+        own: Answers what is ours.
+        url: Where everything else goes.
+    """
+
+    def __init__(self, own: AsgiApp, url: str) -> None:
+        parts = urlsplit(url)
+        tls = parts.scheme == "https"
+        self._own = own
+        self._elsewhere = Forward(
+            parts.hostname or LOOPBACK,
+            parts.port or (443 if tls else 80),
+            tls=tls,
+            name=f"data services {url}",
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._elsewhere.close()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or hand it on."""
+        if scope["type"] != "http" or await refuse_foreign(scope, send):
+            return
+        await (self._own if is_own(scope) else self._elsewhere)(scope, receive, send)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:
