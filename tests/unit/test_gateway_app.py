@@ -25,6 +25,10 @@ class FakeApi:
         return Response(299, {"x-api": self.name}, b"answer")
 
 
+async def download(name):
+    return {"f.zip": b"zip"}.get(name)
+
+
 class Client:
     """Asks an AccountApp without a connection."""
 
@@ -33,7 +37,7 @@ class Client:
         self.app = AccountApp(
             lambda_api=self.lambda_api,
             logs_api=self.logs_api,
-            download_code={"f.zip": b"zip"}.get,
+            download_code=download,
             status=lambda: {"functions": 1},
         )
 

@@ -149,10 +149,8 @@ class Account:
         if not keep:  # what a run before left that nobody knows of any longer
             shutil.rmtree(code_dir, ignore_errors=True)
         self._layers = Layers(documents, clients, code_dir / "layers", clock=wall_clock)
-        self._code = CodeStore(code_dir, clients)
-        self.functions = Functions(
-            documents, self._code, self.pool, delays=delays, clock=wall_clock
-        )
+        code = CodeStore(code_dir, clients)
+        self.functions = Functions(documents, code, self.pool, delays=delays, clock=wall_clock)
         self.functions.on_deleted.append(lambda target: forget(documents, target))
         find = self.functions.find
         asynchronous = AsynchronousInvocations(
@@ -247,11 +245,11 @@ class Account:
             self.logs.put(event)
         self._observe(event)
 
-    def _download(self, name: str) -> bytes | None:
+    async def _download(self, name: str) -> bytes | None:
         """Return the zip file that a `Location` names, None when there is none."""
         if name.startswith("layers/"):
             return self._layers.archive(name)
-        return self._code.download(name)
+        return await self.functions.archive(name)
 
     def _status(self) -> dict[str, Any]:
         """Return what `tablecast local status` shows."""

@@ -44,7 +44,7 @@ _CODE_PATH: Final = "/_tablecast/code/"
 class DownloadCode(Protocol):
     """Find the code that a `Location` of GetFunction or GetLayerVersion names."""
 
-    def __call__(self, name: str) -> bytes | None:
+    async def __call__(self, name: str) -> bytes | None:
         """Return the zip file for the last part of the path, None when there is none."""
         ...
 
@@ -112,7 +112,7 @@ class AccountApp:
         await _send(send, response)
 
     async def _send_code(self, name: str, send: Send) -> None:
-        code = self._download_code(name)
+        code = await self._download_code(name)
         if code is None:
             await answer_json(send, 404, {"message": "there is no such code"})
             return

@@ -17,7 +17,7 @@ from tablecast.local.api.call import Call
 from tablecast.local.api.refusal import conflict, invalid_parameter, not_found
 from tablecast.local.documents import Documents
 from tablecast.local.functions import FunctionPool
-from tablecast.local.lambdas.code import CodeStore
+from tablecast.local.lambdas.code import Code, CodeStore
 from tablecast.local.lambdas.paging import page
 from tablecast.local.lambdas.ports import Delays, Operation, Target
 from tablecast.local.lambdas.references import asked_arn, asked_for
@@ -116,6 +116,16 @@ class Functions:
         self._documents.put(FUNCTION_KIND, key, document)
         return str(document["configuration"]["RevisionId"])
 
+    async def archive(self, name: str) -> bytes | None:
+        """Return the zip file that a `Location` names with *name*, None when there is none."""
+        digest = name.removesuffix(".zip")
+        for _, document in self._documents.items(FUNCTION_KIND):
+            if document["code"]:
+                code = Code.from_dict(document["code"])
+                if code.hex_digest == digest:
+                    return await code.zipped()
+        return None
+
     async def adopt(self, spec: FunctionSpec) -> None:
         """Have a function of an application, Active at once."""
         await self._pool.register(spec)
@@ -151,7 +161,7 @@ class Functions:
             raise conflict(f"Function already exist: {name}")
         if not str(request.get("Runtime", "")).startswith("python3."):
             raise invalid_parameter("The local runtime runs python3.x alone")
-        code = await self._code.keep(call.region, request["Code"])
+        code = await self._code.take(call, request["Code"])
         configuration: dict[str, Any] = {
             "FunctionName": name,
             "FunctionArn": function_arn(name, call.region),
@@ -168,7 +178,7 @@ class Functions:
         }
         document = {
             "configuration": configuration,
-            "code": {"folder": code.folder, "name": code.name},
+            "code": code.to_dict(),
             "changed_at": self._clock(),
         }
         await self._register(call.region, document)
@@ -180,8 +190,9 @@ class Functions:
         target = self.find(call, request["FunctionName"], request.get("Qualifier"))
         document = self._document(target)
         code = {"RepositoryType": "S3"}
-        if document["code"] and document["code"]["name"]:
-            code["Location"] = f"{call.endpoint_url}/_tablecast/code/{document['code']['name']}"
+        if document["code"]:
+            digest = Code.from_dict(document["code"]).hex_digest
+            code["Location"] = f"{call.endpoint_url}/_tablecast/code/{digest}.zip"
         return {"Configuration": target.configuration, "Code": code}
 
     async def get_configuration(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
@@ -197,8 +208,8 @@ class Functions:
         """Carry out UpdateFunctionCode."""
         target = self.find(call, request["FunctionName"])
         document = self._document(target)
-        code = await self._code.keep(call.region, request)
-        document["code"] = {"folder": code.folder, "name": code.name}
+        code = await self._code.take(call, request)
+        document["code"] = code.to_dict()
         document["configuration"] |= {"CodeSha256": code.sha256, "CodeSize": code.size}
         return await self._changed(target, document)
 
