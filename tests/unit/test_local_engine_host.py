@@ -155,6 +155,15 @@ def test_the_services_see_nothing_of_the_users_credentials_or_settings(tmp_path)
     assert "sqs,dynamodb" == environment["SERVICES"]
 
 
+def test_everything_is_served_and_kept_where_it_is_asked_for(tmp_path):
+    """No list of services means all; what is kept stays in the state directory."""
+    environment = engine_environment({}, home=tmp_path, port=4566, services=(), persist=True)
+
+    assert "SERVICES" not in environment
+    assert "1" == environment["PERSIST_STATE"] == environment["S3_PERSIST"]
+    assert str(tmp_path / "state") == environment["STATE_DIR"]
+
+
 def test_a_release_that_moved_what_functions_are_run_by_is_refused():
     """The line names what is missing; nothing is replaced halfway."""
     module = types.SimpleNamespace(**dict.fromkeys(REPLACED_NAMES[1:], "as it was"))

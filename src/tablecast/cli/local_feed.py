@@ -75,7 +75,10 @@ class LocalFeed:
             case MappingEvent():
                 yield f"tablecast: mapping {event.mapping_id}: {event.text}"
             case DataServicesRestarted():
-                yield "tablecast: the data services were started anew; what they held is gone"
+                yield (
+                    "tablecast: the data services ended and were started anew; what was written "
+                    "since they last started is gone"
+                )
             case FunctionStarted() if self._verbose:
                 yield f"tablecast: {event.function}: process {event.pid} started"
             case FunctionEnded() if self._verbose:
