@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType, TracebackType
@@ -294,7 +295,7 @@ def _refusal(service: str, operation: str, answer: Answer) -> AwsError:
     except ValueError:
         content = None
     if not isinstance(content, dict):
-        content = {"message": answer.body[:300].decode(errors="replace")}
+        content = _xml_error(answer.body)
     code = answer.headers.get("x-amzn-query-error", "").partition(";")[0] or str(
         content.get("__type") or answer.headers.get("x-amzn-errortype") or f"Http{answer.status}"
     )
@@ -309,3 +310,13 @@ def _refusal(service: str, operation: str, answer: Answer) -> AwsError:
         or answer.status == _HTTP_TOO_MANY_REQUESTS
         or code in _THROTTLE_CODES,
     )
+
+
+def _xml_error(body: bytes) -> dict[str, str]:
+    """Return code and message of an error of S3 or of a Query API, or the text as it is."""
+    text = body.decode(errors="replace")
+    code, message = (
+        found.group(1) if (found := re.search(f"<{name}>([^<]*)</{name}>", text)) else ""
+        for name in ("Code", "Message")
+    )
+    return {"__type": code, "message": message} if code else {"message": text[:300]}

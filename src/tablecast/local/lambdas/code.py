@@ -15,8 +15,9 @@ import asyncio
 import base64
 import hashlib
 import io
+import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -29,6 +30,7 @@ from tablecast.local.lambdas.ports import Clients
 
 LOCAL_BUCKET: Final = "tablecast-local"
 
+_LEFT_OUT: Final = frozenset({".git", ".venv", "__pycache__", "node_modules"})
 _RETRIES: Final = 2
 
 
@@ -54,6 +56,12 @@ class Code:
         """Return the code that `to_dict` told."""
         return cls(**data)
 
+    @classmethod
+    def of_declaration(cls, folder: Path) -> Self:
+        """Return the code of a declared function: a project's folder, which is not looked into."""
+        digest = hashlib.sha256(str(folder).encode("utf-8", "surrogateescape")).digest()
+        return cls(base64.b64encode(digest).decode(), 0, str(folder))
+
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON data."""
         return asdict(self)
@@ -63,11 +71,9 @@ class Code:
         """CodeSha256 in hexadecimal digits, for URLs."""
         return base64.b64decode(self.sha256).hex()
 
-    async def zipped(self) -> bytes:
+    def zipped(self) -> bytes:
         """Return the zip file; of a folder as it is now."""
-        if self.archive:
-            return await asyncio.to_thread(Path(self.archive).read_bytes)
-        return await asyncio.to_thread(_zip_folder, Path(self.folder))
+        return Path(self.archive).read_bytes() if self.archive else _zip_folder(Path(self.folder))
 
 
 class CodeStore:
@@ -127,12 +133,11 @@ class CodeStore:
                 f"but it is {folder}"
             )
         digest, size = hashlib.sha256(), 0
-        for path in sorted(folder.rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
-                state = path.stat()
-                size += state.st_size
-                told = f"{path.relative_to(folder)}\n{state.st_size}\n{state.st_mtime_ns}\n"
-                digest.update(told.encode("utf-8", "surrogateescape"))
+        for path in _files(folder):
+            state = path.stat()
+            size += state.st_size
+            told = f"{path.relative_to(folder)}\n{state.st_size}\n{state.st_mtime_ns}\n"
+            digest.update(told.encode("utf-8", "surrogateescape"))
         return Code(base64.b64encode(digest.digest()).decode(), size, str(folder))
 
     def _unpacked(self, data: bytes) -> Code:
@@ -145,7 +150,13 @@ class CodeStore:
 def _zip_folder(folder: Path) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
-                archive.write(path, path.relative_to(folder))
+        for path in _files(folder):
+            archive.write(path, path.relative_to(folder))
     return buffer.getvalue()
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Yield the files of a package in order, without what never belongs into one."""
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name not in _LEFT_OUT)
+        yield from (Path(parent, name) for name in sorted(files))

@@ -1,44 +1,78 @@
 """
-Functions: created, changed, found, deleted.
+Functions: created, shown, changed, deleted.
 
-Provisional: `$LATEST` of functions with zip files and no more, so that the endpoint can be put
-together and tested; versions, aliases and the exact checks of requests are to replace it.
+| state of `$LATEST` | begins | ends | what runs meanwhile |
+| --- | --- | --- | --- |
+| `State` Pending | CreateFunction | after `Delays.function_seconds`: Active | nothing |
+| `LastUpdateStatus` InProgress | an update | likewise: Successful | what ran before |
+
+The revision changes with each of these, and with every other change. A change while another is on
+its way is refused. A function of an application is Active at once, and lives as long as the
+application declares it.
+
+Source:
+    Lambda developer guide, "Lambda function states"; AWS-validated recordings of public test suites
+    (checked 2026-11-23). Execution roles are not looked at.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import uuid
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from tablecast.errors import TablecastError
 from tablecast.local.api.call import Call
-from tablecast.local.api.refusal import conflict, invalid_parameter, not_found
+from tablecast.local.api.refusal import conflict, invalid_parameter
 from tablecast.local.documents import Documents
 from tablecast.local.functions import FunctionPool
+from tablecast.local.lambdas.aliases import Aliases
+from tablecast.local.lambdas.asynchronous import CONCURRENCY_KIND
 from tablecast.local.lambdas.code import Code, CodeStore
+from tablecast.local.lambdas.configuration import (
+    Configuration,
+    changed,
+    initial,
+    shown,
+    spec_of,
+)
+from tablecast.local.lambdas.function_store import FunctionStore, StoredFunction
+from tablecast.local.lambdas.layers_port import FindLayer
+from tablecast.local.lambdas.mapping_lifecycle import TAGS_KIND
+from tablecast.local.lambdas.names import parse
 from tablecast.local.lambdas.paging import page
 from tablecast.local.lambdas.ports import Delays, Operation, Target
-from tablecast.local.lambdas.references import asked_arn, asked_for
+from tablecast.local.lambdas.tags import check_tags
+from tablecast.local.lambdas.versions import IN_PROGRESS, Versions, busy, check_revision, publish
 from tablecast.local.model import LATEST_VERSION, FunctionSpec, function_arn
 
-FUNCTION_KIND: Final = "function"
-_ADOPTED_ROLE: Final = "arn:aws:iam::000000000000:role/tablecast-local"
-_ECHOED: Final = (
-    "Description",
-    "Environment",
-    "Handler",
-    "MemorySize",
-    "Role",
-    "Runtime",
-    "Timeout",
-)
+DECLARED_ROLE: Final = "arn:aws:iam::000000000000:role/tablecast-local"
+DECLARED_RUNTIME: Final = "python3.13"
+
+_CREATING: Final = {
+    "State": "Pending",
+    "StateReason": "The function is being created.",
+    "StateReasonCode": "Creating",
+}
+_UPDATING: Final = {
+    "LastUpdateStatus": IN_PROGRESS,
+    "LastUpdateStatusReason": "The function is being created.",
+    "LastUpdateStatusReasonCode": "Creating",
+}
+_NO_CONTENT: Final = 204
+
+Key = tuple[str, str]
+
+
+def _no_layer(arn: str) -> None:
+    """Find no layer: the `FindLayer` of an account without layers."""
 
 
 class Functions:
     """
-    Keeps functions.
+    Keeps functions and has the pool run them.
 
     Args:
         documents: Where they are kept.
@@ -46,9 +80,10 @@ class Functions:
         pool: Runs them.
         delays: How long their state changes take.
         clock: Tells the time in epoch seconds.
+        find_layer: Finds layers.
 
     Attributes:
-        on_deleted: Called with each function that was deleted.
+        on_deleted: Called with each function, version or alias that was deleted.
     """
 
     def __init__(
@@ -59,14 +94,18 @@ class Functions:
         *,
         delays: Delays,
         clock: Callable[[], float],
+        find_layer: FindLayer = _no_layer,
     ) -> None:
         self.on_deleted: list[Callable[[Target], None]] = []
         self._documents = documents
         self._code = code
         self._pool = pool
         self._delays = delays
-        self._clock = clock
-        self._adopted: dict[tuple[str, str], FunctionSpec] = {}
+        self._find_layer = find_layer
+        self._store = FunctionStore(documents, clock=clock)
+        self._versions = Versions(self._store, self._register)
+        self._aliases = Aliases(self._store, self._tell_deleted)
+        self._settling: dict[Key, asyncio.Task[None]] = {}
 
     @property
     def operations(self) -> dict[str, Operation]:
@@ -79,199 +118,341 @@ class Functions:
             "ListFunctions": self.list_functions,
             "UpdateFunctionCode": self.update_code,
             "UpdateFunctionConfiguration": self.update_configuration,
+            **self._versions.operations,
+            **self._aliases.operations,
         }
+
+    # For the other parts.
 
     def find(self, call: Call, function_name: str, qualifier: str | None = None) -> Target:
         """Return a function; see `ports.FindFunction`."""
-        name, asked = asked_for(call, function_name, qualifier)
-        document = self._documents.get(FUNCTION_KIND, (call.region, name))
-        if document is None or asked not in (None, LATEST_VERSION):
-            raise not_found(f"Function not found: {asked_arn(call, name, asked)}")
-        arn = function_arn(name, call.region)
-        configuration = self._configuration(document)
-        return Target(
-            name,
-            call.region,
-            LATEST_VERSION,
-            asked,
-            arn if asked is None else f"{arn}:{asked}",
-            configuration,
-        )
+        return self._store.find(call, function_name, qualifier)
 
-    def targets(self, region: str) -> Iterable[Target]:
-        """Return every function in a region."""
-        call = Call(region=region)
-        for key, _ in self._documents.items(FUNCTION_KIND, (region,)):
-            yield self.find(call, key[1])
+    def targets(self, region: str) -> Iterator[Target]:
+        """Yield every version of every function in a region."""
+        return self._store.targets(region)
 
     def revision_id(self, target: Target) -> str:
-        """Return the revision of a function."""
-        return str(target.configuration["RevisionId"])
+        """Return the revision of a target, or of the alias that it was asked for by."""
+        return self._store.revision_id(target)
 
     def renew_revision(self, target: Target) -> str:
-        """Give a function another revision, and return that."""
-        key = (target.region, target.name)
-        document = self._documents.get(FUNCTION_KIND, key) or {}
-        document["configuration"]["RevisionId"] = str(uuid.uuid4())
-        self._documents.put(FUNCTION_KIND, key, document)
-        return str(document["configuration"]["RevisionId"])
+        """Give a target, or its alias, another revision, and return that."""
+        return self._store.renew_revision(target)
 
     async def archive(self, name: str) -> bytes | None:
-        """Return the zip file that a `Location` names with *name*, None when there is none."""
-        digest = name.removesuffix(".zip")
-        for _, document in self._documents.items(FUNCTION_KIND):
-            if document["code"]:
-                code = Code.from_dict(document["code"])
+        """Return the zip file that `Code.Location` names, None when there is none."""
+        parts = name.split("/")
+        if len(parts) != len(("region", "name", "digest")):
+            return None
+        region, function_name, digest = parts
+        function = self._store.get(region, function_name)
+        if function is not None:
+            for version in function.versions:
+                code = function.code(version)
                 if code.hex_digest == digest:
-                    return await code.zipped()
+                    return await asyncio.to_thread(code.zipped)
         return None
 
     async def adopt(self, spec: FunctionSpec) -> None:
-        """Have a function of an application, Active at once."""
+        """
+        Have a function of an application, Active at once; it replaces one of that name.
+
+        Raises:
+            LocalRuntimeError: It cannot be.
+        """
         await self._pool.register(spec)
-        self._adopted[spec.region, spec.name] = spec
-        configuration: dict[str, Any] = {
-            "FunctionName": spec.name,
-            "FunctionArn": spec.arn,
-            "Role": _ADOPTED_ROLE,
-            "CodeSha256": "",
-            "CodeSize": 0,
-            "Runtime": spec.runtime or "python3.13",
-            "Handler": spec.handler,
-            "MemorySize": spec.memory_mb,
-            "Timeout": spec.timeout_seconds,
-            "Environment": {"Variables": dict(spec.environment)},
-            **self._stamp(),
-        }
-        document = {"configuration": configuration, "code": None, "changed_at": 0.0}
-        self._documents.put(FUNCTION_KIND, (spec.region, spec.name), document)
-
-    async def resume(self) -> None:
-        """Register what the documents hold, after a restart."""
-        for (region, name), document in list(self._documents.items(FUNCTION_KIND)):
-            if document["code"] is None:  # of an application, which brings it back
-                self._documents.delete(FUNCTION_KIND, (region, name))
-            else:
-                await self._register(region, document)
-
-    async def create(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
-        """Carry out CreateFunction."""
-        name, _ = asked_for(call, request["FunctionName"], None)
-        if self._documents.get(FUNCTION_KIND, (call.region, name)) is not None:
-            raise conflict(f"Function already exist: {name}")
-        if not str(request.get("Runtime", "")).startswith("python3."):
-            raise invalid_parameter("The local runtime runs python3.x alone")
-        code = await self._code.take(call, request["Code"])
-        configuration: dict[str, Any] = {
-            "FunctionName": name,
-            "FunctionArn": function_arn(name, call.region),
-            "Description": "",
-            "MemorySize": 128,
-            "Timeout": 3,
-            "Version": LATEST_VERSION,
-            "PackageType": "Zip",
-            "Architectures": request.get("Architectures", ["x86_64"]),
+        runtime = spec.runtime or DECLARED_RUNTIME
+        code = Code.of_declaration(spec.code_dir.absolute())
+        configuration: Configuration = {
+            **initial(
+                {"Runtime": runtime, "Handler": spec.handler},
+                region=spec.region,
+                arn=spec.arn,
+            ),
             "CodeSha256": code.sha256,
             "CodeSize": code.size,
-            **{key: request[key] for key in _ECHOED if key in request},
-            **self._stamp(),
+            "Environment": {"Variables": dict(spec.environment)},
+            "LastUpdateStatus": "Successful",
+            "MemorySize": spec.memory_mb,
+            "Role": DECLARED_ROLE,
+            "State": "Active",
+            "Timeout": spec.timeout_seconds,
+            **self._store.stamp(),
         }
-        document = {
-            "configuration": configuration,
-            "code": code.to_dict(),
-            "changed_at": self._clock(),
-        }
-        await self._register(call.region, document)
-        self._documents.put(FUNCTION_KIND, (call.region, name), document)
-        return self._configuration(document)
-
-    async def get(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
-        """Carry out GetFunction."""
-        target = self.find(call, request["FunctionName"], request.get("Qualifier"))
-        document = self._document(target)
-        code = {"RepositoryType": "S3"}
-        if document["code"]:
-            digest = Code.from_dict(document["code"]).hex_digest
-            code["Location"] = f"{call.endpoint_url}/_tablecast/code/{digest}.zip"
-        return {"Configuration": target.configuration, "Code": code}
-
-    async def get_configuration(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
-        """Carry out GetFunctionConfiguration."""
-        return self.find(call, request["FunctionName"], request.get("Qualifier")).configuration
-
-    async def list_functions(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
-        """Carry out ListFunctions."""
-        found = [target.configuration for target in self.targets(call.region)]
-        return page(found, "Functions", request)
-
-    async def update_code(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
-        """Carry out UpdateFunctionCode."""
-        target = self.find(call, request["FunctionName"])
-        document = self._document(target)
-        code = await self._code.take(call, request)
-        document["code"] = code.to_dict()
-        document["configuration"] |= {"CodeSha256": code.sha256, "CodeSize": code.size}
-        return await self._changed(target, document)
-
-    async def update_configuration(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
-        """Carry out UpdateFunctionConfiguration."""
-        target = self.find(call, request["FunctionName"])
-        document = self._document(target)
-        document["configuration"] |= {key: request[key] for key in _ECHOED if key in request}
-        return await self._changed(target, document)
-
-    async def delete(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
-        """Carry out DeleteFunction."""
-        target = self.find(call, request["FunctionName"], request.get("Qualifier"))
-        await self._pool.unregister(target.name, region=target.region)
-        self._documents.delete(FUNCTION_KIND, (target.region, target.name))
-        for hook in self.on_deleted:
-            hook(target)
-        return {}
-
-    async def _changed(self, target: Target, document: dict[str, Any]) -> dict[str, Any]:
-        document["configuration"] |= self._stamp()
-        document["changed_at"] = self._clock()
-        document["updated"] = True
-        await self._register(target.region, document)
-        self._documents.put(FUNCTION_KIND, (target.region, target.name), document)
-        return self._configuration(document)
-
-    def _document(self, target: Target) -> dict[str, Any]:
-        return self._documents.get(FUNCTION_KIND, (target.region, target.name)) or {}
-
-    async def _register(self, region: str, document: dict[str, Any]) -> None:
-        configuration = document["configuration"]
-        await self._pool.register(
-            FunctionSpec(
-                name=configuration["FunctionName"],
-                handler=configuration["Handler"],
-                code_dir=Path(document["code"]["folder"]),
-                environment=configuration.get("Environment", {}).get("Variables", {}),
-                memory_mb=configuration["MemorySize"],
-                timeout_seconds=configuration["Timeout"],
-                region=region,
-                runtime=configuration.get("Runtime"),
-                code_id=configuration["CodeSha256"],
+        self._store.put(
+            StoredFunction(
+                spec.region,
+                spec.name,
+                versions={LATEST_VERSION: configuration},
+                codes={LATEST_VERSION: code.to_dict()},
+                declared=True,
             )
         )
 
-    def _stamp(self) -> dict[str, Any]:
-        now = datetime.fromtimestamp(self._clock(), UTC)
-        return {
-            "LastModified": now.strftime("%Y-%m-%dT%H:%M:%S.000+0000"),
-            "RevisionId": str(uuid.uuid4()),
-        }
+    async def resume(self) -> None:
+        """Go on with what the documents hold; functions of applications are left out."""
+        for function in self._store.all_of():
+            if function.declared:
+                self._store.delete(function.region, function.name)
+                continue
+            for version in function.versions:
+                _settle(function.versions[version])
+                with contextlib.suppress(TablecastError):  # its code is gone: it cannot be invoked
+                    await self._register(function, version)
+            self._store.put(function)
 
-    def _configuration(self, document: dict[str, Any]) -> dict[str, Any]:
-        """Return what GetFunctionConfiguration shows, with the states as they are by now."""
-        configuration: dict[str, Any] = dict(document["configuration"])
-        settled = self._clock() >= document["changed_at"] + self._delays.function_seconds
-        if settled or document.get("updated"):
-            configuration["State"] = "Active"
-            configuration["LastUpdateStatus"] = "Successful" if settled else "InProgress"
-        else:
-            configuration["State"] = "Pending"
-            configuration["StateReason"] = "The function is being created."
-            configuration["StateReasonCode"] = "Creating"
-        return configuration
+    async def wait_settled(self) -> None:
+        """Return when no function is on its way to another state."""
+        while self._settling:
+            await asyncio.wait(self._settling.values())
+
+    async def aclose(self) -> None:
+        """Let go of all timers."""
+        tasks = list(self._settling.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    # Operations.
+
+    async def create(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
+        """Make a function."""
+        name = parse(call, request["FunctionName"]).name
+        if self._store.get(call.region, name) is not None:
+            raise conflict(f"Function already exist: {name}")
+        arn = function_arn(name, call.region)
+        configuration = initial(request, region=call.region, arn=arn)
+        configuration = changed(
+            configuration,
+            {"Layers": request.get("Layers", [])},
+            region=call.region,
+            find_layer=self._find_layer,
+        )
+        tags = request.get("Tags") or {}
+        check_tags(tags)
+        code = await self._code.take(call, request["Code"])
+        if self._store.get(call.region, name) is not None:  # while the code was taken in
+            raise conflict(f"Function already exist: {name}")
+        configuration |= {"CodeSha256": code.sha256, "CodeSize": code.size}
+        configuration |= {**_CREATING, **self._store.stamp()}
+        function = StoredFunction(
+            call.region,
+            name,
+            versions={LATEST_VERSION: configuration},
+            codes={LATEST_VERSION: code.to_dict()},
+        )
+        answer = shown(configuration)
+        if request.get("Publish"):
+            answer["Version"] = publish(function, state=dict(_CREATING))["Version"]
+        if tags:
+            self._documents.put(TAGS_KIND, (arn,), dict(tags))
+        self._store.put(function)
+        self._settle_later((call.region, name))
+        return answer
+
+    async def get(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
+        """Show a function, and where its code is."""
+        target = self.find(call, request["FunctionName"], request.get("Qualifier"))
+        function = self._store.asked(call, target.name)
+        digest = function.code(target.version).hex_digest
+        location = f"/_tablecast/code/{target.region}/{target.name}/{digest}"
+        answer: dict[str, Any] = {
+            "Configuration": target.configuration,
+            "Code": {"RepositoryType": "S3", "Location": call.endpoint_url + location},
+        }
+        tags = self._documents.get(TAGS_KIND, (function_arn(target.name, target.region),))
+        if tags:
+            answer["Tags"] = tags
+        reserved = self._documents.get(CONCURRENCY_KIND, (target.region, target.name))
+        if reserved:
+            answer["Concurrency"] = reserved
+        return answer
+
+    async def get_configuration(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
+        """Show the configuration of a function."""
+        return self.find(call, request["FunctionName"], request.get("Qualifier")).configuration
+
+    async def list_functions(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
+        """List functions; with `FunctionVersion=ALL` all their versions."""
+        found = []
+        for function in self._store.all_of(call.region):
+            if request.get("FunctionVersion") == "ALL":
+                found += [
+                    shown(each, qualifier=version, in_list=True)
+                    for version, each in function.versions.items()
+                ]
+            else:
+                found.append(shown(function.latest, in_list=True))
+        return page(found, "Functions", request)
+
+    async def update_code(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
+        """Give a function other code."""
+        function = self._changeable(call, request)
+        code = await self._code.take(call, request)
+        if request.get("DryRun"):
+            return shown(function.latest) | {"CodeSha256": code.sha256, "CodeSize": code.size}
+        function = self._changeable(call, request)  # it may have changed meanwhile
+        function.codes[LATEST_VERSION] = code.to_dict()
+        after = function.latest | {"CodeSha256": code.sha256, "CodeSize": code.size}
+        if "Architectures" in request:
+            after["Architectures"] = request["Architectures"]
+        answer = self._begin_update(function, after)
+        if request.get("Publish"):
+            before = set(function.versions)
+            published = publish(function, state=dict(_CREATING))
+            version = published["Version"]
+            answer = shown(published, qualifier=version)
+            if version not in before:
+                function.latest["RevisionId"] = str(uuid.uuid4())
+        self._store.put(function)
+        self._settle_later((function.region, function.name))
+        return answer
+
+    async def update_configuration(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
+        """Give a function another configuration."""
+        function = self._changeable(call, request)
+        after = changed(function.latest, request, region=call.region, find_layer=self._find_layer)
+        answer = self._begin_update(function, after)
+        self._store.put(function)
+        self._settle_later((function.region, function.name))
+        return answer
+
+    async def delete(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
+        """Delete a function, or one published version of it."""
+        name, qualifier = parse(call, request["FunctionName"], request.get("Qualifier"))
+        if qualifier == LATEST_VERSION:
+            raise invalid_parameter(
+                "$LATEST version cannot be deleted without deleting the function."
+            )
+        function = self._store.asked(call, name)
+        if qualifier is None:
+            target = self.find(call, name)
+            self._stop_settling((call.region, name))
+            self._store.delete(call.region, name)
+            await self._pool.unregister(name, region=call.region)
+            self._tell_deleted(target)
+        elif qualifier in function.aliases:
+            raise invalid_parameter("Deletion of aliases is not currently supported.")
+        elif qualifier in function.versions:
+            self._check_unreferenced(function, qualifier)
+            target = self.find(call, name, qualifier)
+            del function.versions[qualifier], function.codes[qualifier]
+            self._store.put(function)
+            await self._pool.unregister(name, version=qualifier, region=call.region)
+            self._tell_deleted(target)
+        return {"StatusCode": _NO_CONTENT}
+
+    # States.
+
+    def _changeable(self, call: Call, request: dict[str, Any]) -> StoredFunction:
+        """Return the function that a request may change now."""
+        function = self._store.asked(call, request["FunctionName"])
+        refusal = busy(function.latest)
+        if refusal is not None:
+            raise refusal
+        check_revision(request.get("RevisionId"), function.latest["RevisionId"])
+        return function
+
+    def _begin_update(self, function: StoredFunction, after: Configuration) -> dict[str, Any]:
+        """Put *after* in the place of `$LATEST` and return what the answer shows."""
+        after |= {**_UPDATING, **self._store.stamp()}
+        function.versions[LATEST_VERSION] = after
+        return shown(after)
+
+    def _settle_later(self, key: Key) -> None:
+        self._stop_settling(key)
+        task = asyncio.get_running_loop().create_task(self._settled(key))
+        self._settling[key] = task
+        task.add_done_callback(lambda done: self._forget_settling(key, done))
+
+    def _stop_settling(self, key: Key) -> None:
+        task = self._settling.pop(key, None)
+        if task is not None:
+            task.cancel()
+
+    def _forget_settling(self, key: Key, task: asyncio.Task[None]) -> None:
+        if self._settling.get(key) is task:
+            del self._settling[key]
+
+    async def _settled(self, key: Key) -> None:
+        """End the states of a function that do not last, when their time has come."""
+        if self._delays.function_seconds:
+            await asyncio.sleep(self._delays.function_seconds)
+        function = self._store.get(*key)
+        if function is None:
+            return
+        outcomes: dict[str, str] = {}
+        for version, configuration in function.versions.items():
+            if _on_its_way(configuration):
+                outcomes[version] = await self._registered(function, version)
+        function = self._store.get(*key)  # tags and aliases may have changed it meanwhile
+        if function is None:
+            return
+        for version, problem in outcomes.items():
+            if version in function.versions:
+                configuration = function.versions[version]
+                _settle(configuration, problem)
+                if version == LATEST_VERSION:
+                    configuration["RevisionId"] = str(uuid.uuid4())
+        self._store.put(function)
+
+    async def _registered(self, function: StoredFunction, version: str) -> str:
+        """Make a version invokable; return why that was not possible, nothing when it was."""
+        try:
+            await self._register(function, version)
+        except (TablecastError, OSError) as error:
+            return str(error)
+        return ""
+
+    async def _register(self, function: StoredFunction, version: str) -> None:
+        await self._pool.register(
+            spec_of(
+                function.versions[version],
+                function.code(version),
+                region=function.region,
+                find_layer=self._find_layer,
+            )
+        )
+
+    def _check_unreferenced(self, function: StoredFunction, version: str) -> None:
+        referring = [
+            alias["Name"]
+            for alias in function.aliases.values()
+            if version == alias["FunctionVersion"]
+            or version in alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
+        ]
+        if referring:
+            raise conflict(
+                "Unable to delete version because the following aliases reference it: "
+                f"[{', '.join(referring)}]"
+            )
+
+    def _tell_deleted(self, target: Target) -> None:
+        for hook in self.on_deleted:
+            hook(target)
+
+
+def _on_its_way(configuration: Configuration) -> bool:
+    return (
+        configuration["State"] == "Pending" or configuration.get("LastUpdateStatus") == IN_PROGRESS
+    )
+
+
+def _settle(configuration: Configuration, problem: str = "") -> None:
+    """End the states of a configuration that do not last; *problem* is why it cannot run."""
+    if configuration["State"] == "Pending":
+        for name in ("StateReason", "StateReasonCode"):
+            configuration.pop(name, None)
+        configuration["State"] = "Failed" if problem else "Active"
+        if problem:
+            configuration |= {"StateReason": problem, "StateReasonCode": "InvalidConfiguration"}
+    for name in ("LastUpdateStatusReason", "LastUpdateStatusReasonCode"):
+        configuration.pop(name, None)
+    configuration["LastUpdateStatus"] = "Failed" if problem else "Successful"
+    if problem:
+        configuration |= {
+            "LastUpdateStatusReason": problem,
+            "LastUpdateStatusReasonCode": "InvalidConfiguration",
+        }
