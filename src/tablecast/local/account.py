@@ -41,7 +41,7 @@ from tablecast.local.lambdas.functions import Functions
 from tablecast.local.lambdas.invoke import Invocations
 from tablecast.local.lambdas.invoke_config import EventInvokeConfigs
 from tablecast.local.lambdas.layer_permissions import LayerPermissions
-from tablecast.local.lambdas.layers import Layers
+from tablecast.local.lambdas.layers import Layers, LayerVersion
 from tablecast.local.lambdas.mappings import Mappings, declared_mapping_id
 from tablecast.local.lambdas.permissions import Permissions
 from tablecast.local.lambdas.ports import Delays, Part
@@ -149,8 +149,15 @@ class Account:
         if not keep:  # what a run before left that nobody knows of any longer
             shutil.rmtree(code_dir, ignore_errors=True)
         self._layers = Layers(documents, clients, code_dir / "layers", clock=wall_clock)
-        code = CodeStore(code_dir, clients)
-        self.functions = Functions(documents, code, self.pool, delays=delays, clock=wall_clock)
+        self.functions = Functions(
+            documents,
+            CodeStore(code_dir / "functions", clients),
+            self.pool,
+            delays=delays,
+            clock=wall_clock,
+            find_layer=self._find_layer,
+        )
+        self._stack.push_async_callback(self.functions.aclose)
         self.functions.on_deleted.append(lambda target: forget(documents, target))
         find = self.functions.find
         asynchronous = AsynchronousInvocations(
@@ -244,6 +251,9 @@ class Account:
         if isinstance(event, FunctionLog):
             self.logs.put(event)
         self._observe(event)
+
+    def _find_layer(self, arn: str) -> LayerVersion | None:
+        return self._layers.find(arn)
 
     async def _download(self, name: str) -> bytes | None:
         """Return the zip file that a `Location` names, None when there is none."""
