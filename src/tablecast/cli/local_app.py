@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from tablecast.cli.declaration import Declared
 from tablecast.declare import Consumer, queue_name
+from tablecast.handlers.fast_zstd import COMPRESSIONS
 from tablecast.limits import LAMBDA_INIT_SECONDS_MAX
 from tablecast.local.assemble import assemble
 from tablecast.local.model import AppSpec
@@ -40,7 +41,13 @@ def local_app(
         environment: Variables for every function.
     """
     pipeline = declared.pipeline
-    app = assemble(pipeline, code_dir=declared.code_dir, module_ref=declared.module_ref)
+    app = assemble(
+        pipeline,
+        code_dir=declared.code_dir,
+        module_ref=declared.module_ref,
+        # Functions run on this Python, which knows what they read.
+        reads=[compression.name for compression in COMPRESSIONS],
+    )
     seconds = {
         queue_name(pipeline.name, each): retry.get(each.name, retry_seconds(each))
         for each in pipeline.consumers

@@ -11,6 +11,7 @@ A pipeline as resources: what would be deployed for it, with the same defaults.
 | queue, dead-letter queue | consumer | visible again after six function timeouts, as Lambda asks |
 | function, queue mapping | consumer | ten messages a batch, partial batch responses |
 | parameters | consumer | the relay finds its queues there, tools the pipeline |
+| bucket | pipeline | changes too large for a message |
 
 The queue's own redrive policy allows `QUEUE_RECEIVES_EXTRA` receives beyond the consumer's, so that
 the consumer runtime, which sets aside one change and not a whole message, comes first.
@@ -18,10 +19,12 @@ the consumer runtime, which sets aside one change and not a whole message, comes
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 from typing import Final
 
+from tablecast.compression import ZLIB
 from tablecast.declare import (
     Consumer,
     Pipeline,
@@ -66,6 +69,7 @@ def assemble(
     code_dir: Path,
     module_ref: str,
     visibility_timeout_seconds: int | None = None,
+    reads: Iterable[str] = (ZLIB.name,),
 ) -> AppSpec:
     """
     Return the resources of *pipeline*.
@@ -76,8 +80,10 @@ def assemble(
         module_ref: Where in it the pipeline is, as `module:name`.
         visibility_timeout_seconds: When a failed message comes again; six times the function's
             timeout when omitted. A shorter one suits a demo, whose failures should come soon.
+        reads: Names of the compressions that the consumers' Python reads.
     """
     bucket = BucketSpec(f"tablecast-{pipeline.name}-on-failure")
+    claims = BucketSpec(f"tablecast-{pipeline.name}-claims")
     return AppSpec(
         tables=(
             TableSpec(
@@ -94,7 +100,7 @@ def assemble(
                 for consumer in pipeline.consumers
             )
         ),
-        buckets=(bucket,),
+        buckets=(bucket, claims),
         functions=(
             _relay(pipeline.name, code_dir),
             *(
@@ -102,10 +108,12 @@ def assemble(
                 for consumer in pipeline.consumers
             ),
         ),
-        parameters=tuple(
-            chain.from_iterable(
-                _parameters(pipeline.name, consumer) for consumer in pipeline.consumers
-            )
+        parameters=(
+            ParameterSpec(f"{parameter_path(pipeline.name)}/claim-bucket", claims.name),
+            *chain.from_iterable(
+                _parameters(pipeline.name, consumer, tuple(reads))
+                for consumer in pipeline.consumers
+            ),
         ),
         stream_mappings=(
             StreamMappingSpec(
@@ -180,10 +188,13 @@ def _function(pipeline: str, consumer: Consumer, code_dir: Path, module_ref: str
     )
 
 
-def _parameters(pipeline: str, consumer: Consumer) -> tuple[ParameterSpec, ...]:
+def _parameters(
+    pipeline: str, consumer: Consumer, reads: tuple[str, ...]
+) -> tuple[ParameterSpec, ...]:
     path = consumer_parameter_path(pipeline, consumer)
     return (
         ParameterSpec(f"{path}/queue", queue_name(pipeline, consumer)),
         ParameterSpec(f"{path}/dead-letter-queue", dead_letter_queue_name(pipeline, consumer)),
         ParameterSpec(f"{path}/declaration", consumer.to_json()),
+        ParameterSpec(f"{path}/reads", ",".join(reads)),
     )
