@@ -228,9 +228,23 @@ def test_a_function_that_cannot_run_has_failed(account: Account) -> None:
         ),
         (
             {"FunctionName": "x" * 65},
-            "ValidationException",
-            f"1 validation error detected: Value '{'x' * 65}' at 'functionName' failed to satisfy "
-            "constraint: Member must have length less than or equal to 64",
+            "ResourceNotFoundException",
+            f"Function not found: {ARN[:-1]}{'x' * 65}",
+        ),
+        (
+            {"FunctionName": ARN[:-2]},
+            "ResourceNotFoundException",
+            f"Function not found: {ARN[:-1]}function",
+        ),
+        (
+            {"FunctionName": "f", "Qualifier": "$latest"},
+            "ResourceNotFoundException",
+            f"Function not found: {ARN}:$latest",
+        ),
+        (
+            {"FunctionName": "111122223333:function:f"},
+            "AccessDeniedException",
+            "Functions of the account 111122223333 are not reachable from 000000000000",
         ),
     ],
 )
@@ -259,6 +273,10 @@ def test_a_function_is_found_by_every_form_of_its_name(account: Account, name: s
     [
         ({"Runtime": "python9"}, "Value python9 at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: ["),
         ({"Runtime": "nodejs22.x"}, "The runtime nodejs22.x is not run on this machine."),
+        ({"Runtime": "python3.7"}, "The runtime parameter of python3.7 is no longer supported for creating or updating AWS Lambda functions. We recommend you use a supported runtime while creating or updating functions."),
+        ({"FunctionName": "x" * 65}, f"1 validation error detected: Value '{'x' * 65}' at 'functionName' failed to satisfy constraint: Member must have length less than or equal to 64"),
+        ({"Code": {"ZipFile": b""}}, "Uploaded file must be a non-empty zip"),
+        ({"Code": {"ZipFile": b"PK\x05\x06" + bytes(18)}}, "Uploaded file must be a non-empty zip"),
         ({"Handler": ""}, "Runtime and Handler are mandatory parameters for functions created with"),
         ({"PackageType": "Image", "Code": {"ImageUri": "x"}}, "Container images are not run here."),
         ({"Code": {}}, "Please provide a source for function code."),
@@ -302,6 +320,63 @@ def test_what_cannot_be_a_function_is_refused(
 
     assert ("InvalidParameterValueException", message) == (code, said[: len(message)])
     assert [] == account.ask("ListFunctions")["Functions"]
+
+
+def test_a_package_over_the_limit_is_refused(account: Account) -> None:
+    """With an error of its own."""
+    with pytest.raises(ApiError, match="Zipped size must be smaller than 52428800") as caught:
+        account.create(Code={"ZipFile": bytes(52_428_801)})
+
+    assert ("RequestEntityTooLargeException", 413) == (caught.value.code, caught.value.status)
+
+
+def test_a_function_of_a_zip_file_stays_one(account: Account) -> None:
+    """Its code is not replaced by an image."""
+    account.create()
+
+    assert (
+        "InvalidParameterValueException",
+        "Please don't provide ImageUri when updating a function with packageType Zip.",
+    ) == account.refused("UpdateFunctionCode", FunctionName="f", ImageUri="i")
+
+
+def test_logging_is_changed_in_parts(account: Account) -> None:
+    """What is not given stays; JSON brings its levels, and Text drops them."""
+    account.create()
+
+    def changed(**given: str) -> dict[str, Any]:
+        answer = account.ask("UpdateFunctionConfiguration", FunctionName="f", LoggingConfig=given)
+        return dict(answer["LoggingConfig"])
+
+    text = {"LogFormat": "Text", "LogGroup": "group"}
+    info = {"ApplicationLogLevel": "INFO", "SystemLogLevel": "INFO"}
+    assert text == changed(LogGroup="group")
+    assert text | info | {"LogFormat": "JSON"} == changed(LogFormat="JSON")
+    assert "DEBUG" == changed(SystemLogLevel="DEBUG")["SystemLogLevel"]
+    assert text == changed(LogFormat="Text")
+
+
+def test_a_published_version_shows_that_snapstart_is_on(account: Account) -> None:
+    """Only a version can start from a snapshot."""
+    account.create(SnapStart={"ApplyOn": "PublishedVersions"})
+    published = account.ask("PublishVersion", FunctionName="f")
+
+    assert {"ApplyOn": "PublishedVersions", "OptimizationStatus": "On"} == published["SnapStart"]
+    shown = account.ask("GetFunctionConfiguration", FunctionName="f")
+    assert "Off" == shown["SnapStart"]["OptimizationStatus"]
+    assert "1" == account.ask("PublishVersion", FunctionName="f")["Version"]
+
+
+def test_a_page_of_functions_has_at_most_fifty(account: Account, tmp_path: Path) -> None:
+    """Whatever is asked for; the marker leads to the rest."""
+    for n in range(51):
+        spec = FunctionSpec(f"f{n}", "m.h", tmp_path)
+        asyncio.run(account.functions.adopt(spec))
+    first = account.ask("ListFunctions", MaxItems=10_000)
+    rest = account.ask("ListFunctions", Marker=first["NextMarker"])
+
+    assert (50, 1) == (len(first["Functions"]), len(rest["Functions"]))
+    assert "NextMarker" not in rest
 
 
 def test_a_second_function_of_a_name_is_refused(account: Account) -> None:

@@ -3,6 +3,7 @@ Deployment packages: zip files, uploaded or from S3, unpacked once by what they 
 
 `Code={"S3Bucket": "tablecast-local", "S3Key": "/absolute/folder"}` runs a function from that folder
 itself: what is changed there is what runs after the next UpdateFunctionCode. AWS has no such thing.
+A package in the body of a request is limited by its own size, one in S3 only by what it unpacks to.
 
 Source:
     Lambda API Reference, CreateFunction; AWS-validated recordings of public test suites
@@ -24,11 +25,15 @@ from typing import Any, Final, Self
 
 from tablecast.errors import AwsError
 from tablecast.local.api.call import Call
-from tablecast.local.api.refusal import invalid_parameter
+from tablecast.local.api.refusal import ApiError, invalid_parameter
 from tablecast.local.lambdas.layer_package import unpack
 from tablecast.local.lambdas.ports import Clients
 
 LOCAL_BUCKET: Final = "tablecast-local"
+ZIP_FILE_BYTES_MAX: Final = 52_428_800
+
+_TOO_LARGE: Final = 413
+_EMPTY_ZIP_FILE: Final = b"PK\x05\x06"  # the end of a directory that nothing precedes
 
 _LEFT_OUT: Final = frozenset({".git", ".venv", "__pycache__", "node_modules"})
 _RETRIES: Final = 2
@@ -105,6 +110,12 @@ class CodeStore:
             )
         data = code.get("ZipFile")
         if data is not None:
+            if len(data) > ZIP_FILE_BYTES_MAX:
+                raise ApiError(
+                    "RequestEntityTooLargeException",
+                    f"Zipped size must be smaller than {ZIP_FILE_BYTES_MAX} bytes",
+                    status=_TOO_LARGE,
+                )
             return await asyncio.to_thread(self._unpacked, data)
         bucket, key = code.get("S3Bucket"), code.get("S3Key")
         if not bucket or not key:
@@ -141,6 +152,8 @@ class CodeStore:
         return Code(base64.b64encode(digest.digest()).decode(), size, str(folder))
 
     def _unpacked(self, data: bytes) -> Code:
+        if not data or data.startswith(_EMPTY_ZIP_FILE):
+            raise invalid_parameter("Uploaded file must be a non-empty zip")
         package = unpack(data, self._folder)
         return Code(
             package.code_sha256, package.code_size, str(package.folder), str(package.archive)

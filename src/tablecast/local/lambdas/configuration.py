@@ -7,8 +7,9 @@ FunctionConfiguration: what is given becomes what is shown, or is refused.
 | `EphemeralStorage`, `TracingConfig`, `SnapStart`, `LoggingConfig`, ... | always, with defaults |
 | `State...`, `LastUpdateStatus...`, `RuntimeVersionConfig` | for one function, never in lists |
 
-Runtimes of Python run on this machine's Python. Others that AWS has are refused with a text of our
-own; those that it does not have with AWS's.
+Runtimes of Python run on this machine's Python. Other runtimes that AWS has are refused with a text
+of our own; those that it no longer has, or never had, with AWS's. A network (`VpcConfig`) is kept
+and shown, but not looked at: its `VpcId` is empty. Nor is a dead-letter target, until it is used.
 
 Source:
     Lambda API Reference, CreateFunction and UpdateFunctionConfiguration; AWS-validated recordings
@@ -42,7 +43,16 @@ CREATABLE_RUNTIMES: Final = (
     *("java8.al2", "ruby3.2", "python3.8", "python3.9"),
 )
 
-_PYTHON: Final = re.compile(r"python3\.\d+")
+DEPRECATED_RUNTIMES: Final = frozenset(
+    (
+        *("nodejs", "nodejs4.3", "nodejs4.3-edge", "nodejs6.10", "nodejs8.10", "nodejs10.x"),
+        *("nodejs12.x", "nodejs14.x", "java8", "python2.7", "python3.6", "python3.7", "go1.x"),
+        *("dotnetcore1.0", "dotnetcore2.0", "dotnetcore2.1", "dotnetcore3.1", "dotnet5.0"),
+        *("dotnet7", "ruby2.5", "ruby2.7", "provided"),
+    )
+)
+
+_PYTHON: Final = re.compile(r"python3\.([89]|1[0-5])")
 _SNAP_START_RUNTIMES: Final = re.compile(r"python3\.1[2-9]")
 _LIST_LEAVES_OUT: Final = (
     "State",
@@ -55,6 +65,7 @@ _LIST_LEAVES_OUT: Final = (
 )
 _PLAIN: Final = ("Description", "Handler", "KMSKeyArn", "MemorySize", "Role", "Timeout")
 _WHOLE: Final = ("EphemeralStorage", "FileSystemConfigs", "ImageConfigResponse", "TracingConfig")
+_LOG_LEVELS: Final = ("ApplicationLogLevel", "SystemLogLevel")
 _LAYER_ARN_PARTS: Final = 8
 _REGION: Final = 3
 
@@ -132,7 +143,7 @@ def changed(
         _check_snap_start(apply_on, after["Runtime"])
         after["SnapStart"] = {"ApplyOn": apply_on, "OptimizationStatus": "Off"}
     if "LoggingConfig" in request:
-        after["LoggingConfig"] = _logging(after["FunctionName"], request["LoggingConfig"])
+        after["LoggingConfig"] = _logging(after["LoggingConfig"], request["LoggingConfig"])
     if "Layers" in request and find_layer is not None:
         layers = layers_of(request["Layers"], region=region, find_layer=find_layer)
         after.pop("Layers", None)
@@ -167,6 +178,12 @@ def check_runtime(runtime: str) -> None:
     """
     if _PYTHON.fullmatch(runtime):
         return
+    if runtime in DEPRECATED_RUNTIMES:
+        raise invalid_parameter(
+            f"The runtime parameter of {runtime} is no longer supported for creating or updating "
+            "AWS Lambda functions. We recommend you use a supported runtime while creating or "
+            "updating functions."
+        )
     if runtime not in CREATABLE_RUNTIMES:
         raise invalid_parameter(
             f"Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy enum "
@@ -288,19 +305,16 @@ def _check_snap_start(apply_on: str, runtime: str) -> None:
         raise invalid_parameter(f"{runtime} is not supported for SnapStart enabled functions.")
 
 
-def _logging(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    log_format = given.get("LogFormat", "Text")
-    levels = {key: given[key] for key in ("ApplicationLogLevel", "SystemLogLevel") if key in given}
-    if log_format == "Text":
-        if levels:
-            raise invalid_parameter(
-                f"{' and '.join(levels)} cannot be set when LogFormat is Text. Set LogFormat to "
-                "JSON to use log levels."
-            )
-    else:
-        levels = {"ApplicationLogLevel": "INFO", "SystemLogLevel": "INFO", **levels}
-    return {
-        "LogFormat": log_format,
-        **levels,
-        "LogGroup": given.get("LogGroup") or f"/aws/lambda/{name}",
-    }
+def _logging(before: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *before* with what was given; asking for JSON sets levels that are not given."""
+    defaults = dict.fromkeys(_LOG_LEVELS, "INFO") if given.get("LogFormat") == "JSON" else {}
+    after = {**before, **defaults, **given}
+    if after["LogFormat"] == "JSON":
+        return after
+    levels = [name for name in _LOG_LEVELS if name in given]
+    if levels:
+        raise invalid_parameter(
+            f"{' and '.join(levels)} cannot be set when LogFormat is Text. Set LogFormat to JSON "
+            "to use log levels."
+        )
+    return {name: value for name, value in after.items() if name not in _LOG_LEVELS}

@@ -41,8 +41,8 @@ from tablecast.local.lambdas.configuration import (
 from tablecast.local.lambdas.function_store import FunctionStore, StoredFunction
 from tablecast.local.lambdas.layers_port import FindLayer
 from tablecast.local.lambdas.mapping_lifecycle import TAGS_KIND
-from tablecast.local.lambdas.names import parse
-from tablecast.local.lambdas.paging import page
+from tablecast.local.lambdas.names import new_name, parse
+from tablecast.local.lambdas.paging import PAGE_ITEMS_MAX, page
 from tablecast.local.lambdas.ports import Delays, Operation, Target
 from tablecast.local.lambdas.tags import check_tags
 from tablecast.local.lambdas.versions import IN_PROGRESS, Versions, busy, check_revision, publish
@@ -219,7 +219,7 @@ class Functions:
 
     async def create(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
         """Make a function."""
-        name = parse(call, request["FunctionName"]).name
+        name = new_name(call, request["FunctionName"])
         if self._store.get(call.region, name) is not None:
             raise conflict(f"Function already exist: {name}")
         arn = function_arn(name, call.region)
@@ -285,11 +285,15 @@ class Functions:
                 ]
             else:
                 found.append(shown(function.latest, in_list=True))
-        return page(found, "Functions", request)
+        return page(found, "Functions", request, items_max=PAGE_ITEMS_MAX)
 
     async def update_code(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
         """Give a function other code."""
         function = self._changeable(call, request)
+        if request.get("ImageUri"):
+            raise invalid_parameter(
+                "Please don't provide ImageUri when updating a function with packageType Zip."
+            )
         code = await self._code.take(call, request)
         if request.get("DryRun"):
             return shown(function.latest) | {"CodeSha256": code.sha256, "CodeSize": code.size}
@@ -300,12 +304,8 @@ class Functions:
             after["Architectures"] = request["Architectures"]
         answer = self._begin_update(function, after)
         if request.get("Publish"):
-            before = set(function.versions)
             published = publish(function, state=dict(_CREATING))
-            version = published["Version"]
-            answer = shown(published, qualifier=version)
-            if version not in before:
-                function.latest["RevisionId"] = str(uuid.uuid4())
+            answer = shown(published, qualifier=published["Version"])
         self._store.put(function)
         self._settle_later((function.region, function.name))
         return answer

@@ -8,6 +8,8 @@ What callers write for `FunctionName` and `Qualifier`, and what they mean.
 | ARN | `arn:aws:lambda:us-east-1:000000000000:function:orders-relay` |
 
 Each may end in a colon and a version or alias, which must then be the `Qualifier`, if there is one.
+Every part before the name may be left out, as in AWS's pattern; so an ARN that ends in `:function`
+names the function `function`.
 
 Source:
     Lambda API Reference, Invoke; AWS-validated recordings of public test suites (checked
@@ -16,23 +18,26 @@ Source:
 
 from __future__ import annotations
 
+import re
 from typing import Final, NamedTuple
 
 from tablecast.local.api.call import Call
-from tablecast.local.api.refusal import (
-    ApiError,
-    invalid_parameter,
-    not_found,
-    user_error,
-    validation_error,
-)
+from tablecast.local.api.refusal import ApiError, invalid_parameter, not_found, user_error
 from tablecast.local.model import function_arn
 
 NAME_CHARACTERS_MAX: Final = 64
 
-_ARN_PARTS: Final = 7
-_PARTIAL_PARTS: Final = 3
-_REGION, _ACCOUNT = 3, 4
+_FORBIDDEN: Final = 403
+
+_FORM: Final = re.compile(
+    r"(arn:aws[a-zA-Z-]*:lambda:)?"
+    r"((?P<region>[a-z]+(-[a-z]+)+-\d):)?"
+    r"((?P<account>\d{12}):)?"
+    r"(function:)?"
+    r"(?P<name>[a-zA-Z0-9_.-]+)"
+    r"(:(?P<qualifier>[a-zA-Z0-9$_.-]+))?",
+    re.ASCII,
+)
 
 
 class Asked(NamedTuple):
@@ -57,29 +62,34 @@ def parse(call: Call, function_name: str, qualifier: str | None = None) -> Asked
         function_name: Name, partial ARN or ARN, with or without a qualifier at its end.
         qualifier: The `Qualifier` parameter.
     Raises:
-        ApiError: Too long, of another region or account, or two qualifiers that differ.
+        ApiError: Of another region or account, or two qualifiers that differ.
     """
-    parts = function_name.split(":")
-    if parts[0] == "arn" and len(parts) >= _ARN_PARTS:
-        _check_place(call, region=parts[_REGION], account=parts[_ACCOUNT])
-        parts = parts[_ARN_PARTS - 1 :]
-    elif len(parts) >= _PARTIAL_PARTS and parts[1] == "function":
-        _check_place(call, region=call.region, account=parts[0])
-        parts = parts[_PARTIAL_PARTS - 1 :]
-    elif parts[0] == "function" and len(parts) > 1:
-        parts = parts[1:]
-    name, derived = parts[0], parts[1] if len(parts) > 1 else None
-    if len(name) > NAME_CHARACTERS_MAX:
-        raise validation_error(
-            f"1 validation error detected: Value '{function_name}' at 'functionName' failed to "
-            "satisfy constraint: Member must have length less than or equal to "
-            f"{NAME_CHARACTERS_MAX}"
-        )
+    form = _FORM.fullmatch(function_name)
+    if form is None:  # the API lets nothing else through; whatever it is, there is no such function
+        return Asked(function_name, qualifier)
+    _check_place(call, region=form["region"], account=form["account"])
+    derived = form["qualifier"]
     if derived and qualifier and derived != qualifier:
         raise invalid_parameter(
             "The derived qualifier from the function name does not match the specified qualifier."
         )
-    return Asked(name, derived or qualifier)
+    return Asked(form["name"], derived or qualifier)
+
+
+def new_name(call: Call, function_name: str) -> str:
+    """
+    Return the name of a function that is to be created.
+
+    Raises:
+        ApiError: Of another region or account, or too long.
+    """
+    name = parse(call, function_name).name
+    if len(name) > NAME_CHARACTERS_MAX:
+        raise invalid_parameter(
+            f"1 validation error detected: Value '{name}' at 'functionName' failed to satisfy "
+            f"constraint: Member must have length less than or equal to {NAME_CHARACTERS_MAX}"
+        )
+    return name
 
 
 def qualified_arn(region: str, name: str, qualifier: str | None) -> str:
@@ -93,14 +103,14 @@ def function_not_found(region: str, name: str, qualifier: str | None = None) -> 
     return not_found(f"Function not found: {qualified_arn(region, name, qualifier)}")
 
 
-def _check_place(call: Call, *, region: str, account: str) -> None:
-    if region != call.region:
+def _check_place(call: Call, *, region: str | None, account: str | None) -> None:
+    if region not in (None, call.region):
         raise not_found(
             f"Functions from '{region}' are not reachable in this region ('{call.region}')"
         )
-    if account != call.account_id:
+    if account not in (None, call.account_id):
         raise user_error(
             "AccessDeniedException",
             f"Functions of the account {account} are not reachable from {call.account_id}",
-            status=403,
+            status=_FORBIDDEN,
         )

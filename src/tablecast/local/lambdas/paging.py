@@ -12,7 +12,9 @@ from tablecast.local.api.refusal import invalid_parameter
 PAGE_ITEMS_MAX: Final = 50
 
 
-def page(items: Sequence[Any], key: str, request: Mapping[str, Any]) -> dict[str, Any]:
+def page(
+    items: Sequence[Any], key: str, request: Mapping[str, Any], *, items_max: int | None = None
+) -> dict[str, Any]:
     """
     Return one page.
 
@@ -20,12 +22,14 @@ def page(items: Sequence[Any], key: str, request: Mapping[str, Any]) -> dict[str
         items: All items, in their order.
         key: Name of the list in the answer.
         request: `MaxItems` and `Marker` when they were given.
+        items_max: Most items of a page, whatever `MaxItems` asks for; None for no such limit.
 
     Raises:
         ApiError: The marker is none of ours.
     """
     start = _position(request.get("Marker"))
-    end = start + request.get("MaxItems", PAGE_ITEMS_MAX)
+    size = request.get("MaxItems", PAGE_ITEMS_MAX)
+    end = start + (size if items_max is None else min(size, items_max))
     answer: dict[str, Any] = {key: list(items[start:end])}
     if end < len(items):
         answer["NextMarker"] = base64.b64encode(str(end).encode()).decode()

@@ -20,7 +20,7 @@ from tablecast.local.api.call import Call
 from tablecast.local.api.refusal import ApiError, conflict, invalid_parameter, user_error
 from tablecast.local.lambdas.configuration import Configuration, fingerprint, shown
 from tablecast.local.lambdas.function_store import FunctionStore, StoredFunction
-from tablecast.local.lambdas.paging import page
+from tablecast.local.lambdas.paging import PAGE_ITEMS_MAX, page
 from tablecast.local.lambdas.ports import Operation
 from tablecast.local.model import LATEST_VERSION
 
@@ -87,6 +87,8 @@ def publish(
     published["_of"] = fingerprint(function.latest)
     if description is not None:
         published["Description"] = description
+    if published["SnapStart"]["ApplyOn"] == "PublishedVersions":
+        published["SnapStart"]["OptimizationStatus"] = "On"
     function.versions[version] = published
     function.codes[version] = dict(function.codes[LATEST_VERSION])
     function.latest["RevisionId"] = str(uuid.uuid4())
@@ -144,4 +146,4 @@ class Versions:
             shown(configuration, qualifier=version, in_list=True)
             for version, configuration in function.versions.items()
         ]
-        return page(found, "Versions", request)
+        return page(found, "Versions", request, items_max=PAGE_ITEMS_MAX)
