@@ -108,7 +108,9 @@ def encode(value: Any) -> bytes:
 def printable(text: bytes) -> str:
     """Return JSON in UTF-8 as the same JSON in printable ASCII, every other character escaped."""
     decoded = text.decode()
-    return decoded if decoded.isascii() else _NOT_ASCII.sub(_escaped, decoded)
+    if decoded.isascii() and "\x7f" not in decoded:
+        return decoded
+    return _NOT_PRINTABLE.sub(_escaped, decoded)
 
 
 def loads(text: str) -> Any:
@@ -159,7 +161,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 _read = reader()
-_NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
+_NOT_PRINTABLE: Final = re.compile(r"[^\x00-\x7e]")
 
 STANDARD: Final = Codec(encode, loads)
 """The standard library's codec."""

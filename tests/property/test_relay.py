@@ -71,8 +71,15 @@ class Shard:
         self.relay = Relay(
             "orders",
             [
-                Target(Route.compile(Consumer("ordered", "m:f")), ORDERED, ORDERED_DEAD),
-                Target(Route.compile(Consumer("loose", "m:f", order="none")), LOOSE, LOOSE_DEAD),
+                Target(
+                    Route.compile(Consumer("ordered", "m:f")), ORDERED, ORDERED_DEAD, self.reads()
+                ),
+                Target(
+                    Route.compile(Consumer("loose", "m:f", order="none")),
+                    LOOSE,
+                    LOOSE_DEAD,
+                    self.reads(),
+                ),
             ],
             send=self.record,
             clock=self.clock,
@@ -80,7 +87,9 @@ class Shard:
             log=MemoryLog(),
             codec=random.choice([STANDARD, FASTEST]),
             settings=RelaySettings(
-                pack_changes_max=random.choice([1, 2, 3, 500]), buckets=random.choice([1, 3, 10])
+                pack_changes_max=random.choice([1, 2, 3, 500]),
+                buckets=random.choice([1, 3, 10]),
+                compress_above_bytes=random.choice([0, 60_000]),
             ),
         )
         self.records = []
@@ -89,6 +98,9 @@ class Shard:
             item = f"i{random.randint(0, 5)}"
             self.records.append(insert(TABLE, {"id": item, "index": self.count[item]}))
             self.count[item] += 1
+
+    def reads(self) -> frozenset[str]:
+        return self.random.choice([frozenset({"zlib"}), frozenset({"zlib", "zstd"})])
 
     def fault_of(self, url: str, entries: Any) -> Fault | None:
         return self.random.choice(self.faults) if self.random.random() < self.fault_share else None
@@ -116,7 +128,7 @@ class Shard:
                 self.note(queue.removesuffix("-dlq"), body)
 
     def note(self, consumer: str, body: str) -> None:
-        for record in decode(body).records:
+        for record in decode(body, codec=FASTEST).records:
             change = Change.from_record(record)
             assert change.new is not None
             self.passed[consumer][change.item_id].append(int(change.new["index"]))
