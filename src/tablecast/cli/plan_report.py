@@ -98,9 +98,9 @@ def _costs(plan: Plan) -> Iterator[str]:
         [(line.name, money(line.month_usd(rate))) for line in lines],
     )
     head, *rest = amounts
-    yield f"{head}  for"
+    yield f"{head}  for a million changes"
     for row, line in zip(rest, lines, strict=True):
-        yield f"{row}  {line.formula}" + ("" if line.part == "quiet" else " a million changes")
+        yield f"{row}  {line.formula}"
 
 
 def _times(name: str, times: Percentiles) -> tuple[str, ...]:

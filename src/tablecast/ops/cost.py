@@ -485,5 +485,5 @@ def _logs(load: Load, relay: float, consumer: float, *, metrics: bool) -> CostLi
         "logs",
         log_bytes / 1e9 * prices.LOGS_GB.usd,
         count * prices.METRIC_MONTH.usd,
-        f"{log_bytes / 1e9:.3f} GB" + (f", {count} metrics" if count else ""),
+        f"{log_bytes / 1e9:.3f} GB" + (f"; {count} metrics a month" if count else ""),
     )

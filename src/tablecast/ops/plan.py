@@ -34,7 +34,7 @@ from tablecast.limits import (
 from tablecast.ops import cost, prices
 from tablecast.ops.constants import Constants
 from tablecast.ops.cost import MILLION, Cost, Load
-from tablecast.ops.simulation import Burst, Setup, Simulated, simulate
+from tablecast.ops.simulation import CHANGES_MAX, Burst, Setup, Simulated, simulate
 from tablecast.routing import ORDERING_BUCKETS
 
 PARTITION_WRITE_UNITS: Final = 1_000
@@ -269,6 +269,7 @@ def make_plan(
     constants: Constants,
     *,
     progress: Callable[[float], None] = lambda _: None,
+    changes_max: int = CHANGES_MAX,
 ) -> Plan:
     """
     Return the plan of *workload*.
@@ -277,6 +278,7 @@ def make_plan(
         workload: What it does.
         constants: Measured constants.
         progress: Is told the share of the simulation that is done.
+        changes_max: Changes of the simulation, about: what makes it long.
     """
     setup = Setup(
         load=workload.load,
@@ -287,6 +289,7 @@ def make_plan(
         max_concurrency=workload.max_concurrency,
         burst=workload.burst,
         seed=workload.seed,
+        changes_max=changes_max,
     )
     usual = simulated = simulate(setup, constants, progress=progress)
     if workload.burst is not None:  # A month is not made of bursts.
@@ -327,15 +330,21 @@ def _capacities(workload: Workload, load: Load, constants: Constants) -> tuple[C
     each = workload.handler_ms / 1_000 + (
         cost.consumer_seconds(load, constants, changes=10, changes_per_message=10) / 10
     )
+    most = _executions(workload)
     if workload.order == "item":
-        most = min(ORDERING_BUCKETS, workload.max_concurrency or ORDERING_BUCKETS)
         what = f"{most} ordering groups, one change at a time each, at best"
     else:
-        most = workload.max_concurrency or ACCOUNT_CONCURRENCY
         what = f"{most:,} executions at a time"
     stages.append(("a consumer", most / each, what))
     found = [Capacity(name, most, peak / most, what) for name, most, what in stages]
     return tuple(sorted(found, key=lambda each: -each.used))
+
+
+def _executions(workload: Workload) -> int:
+    """Return how many executions of a consumer there may be at a time."""
+    if workload.order == "item":
+        return min(ORDERING_BUCKETS, workload.max_concurrency or ORDERING_BUCKETS)
+    return workload.max_concurrency or ACCOUNT_CONCURRENCY
 
 
 def _sqs_per_second(load: Load, constants: Constants, simulated: Simulated) -> tuple[float, float]:
@@ -357,10 +366,11 @@ def _sqs_per_second(load: Load, constants: Constants, simulated: Simulated) -> t
 
 
 def _warnings(plan: Plan, load: Load, constants: Constants) -> Iterator[str]:
-    yield from _lane_warnings(plan, load, constants)
+    yield from _lane_warnings(plan)
     yield from _consumer_warnings(plan)
     yield from _queue_warnings(plan)
     yield from _size_warnings(plan)
+    yield from _savings(plan, load, constants)
     workload, simulated = plan.workload, plan.simulated
     if simulated.backlog_growing:
         yield (
@@ -380,8 +390,8 @@ def _warnings(plan: Plan, load: Load, constants: Constants) -> Iterator[str]:
         )
 
 
-def _lane_warnings(plan: Plan, load: Load, constants: Constants) -> Iterator[str]:
-    workload, simulated = plan.workload, plan.simulated
+def _lane_warnings(plan: Plan) -> Iterator[str]:
+    workload = plan.workload
     relay = next(each for each in plan.capacities if each.stage == "relay")
     if relay.used > BUSY:
         lane = relay.changes_per_second / plan.shards / workload.parallelization_factor
@@ -397,17 +407,37 @@ def _lane_warnings(plan: Plan, load: Load, constants: Constants) -> Iterator[str
                 f"even ten lanes a shard get {lane * 10:,.0f} changes/s through: raise --memory-mb "
                 "or --batch-size"
             )
-    if workload.window_seconds == 0 and workload.batch_size > simulated.records_per_batch:
+
+
+def _savings(plan: Plan, load: Load, constants: Constants) -> Iterator[str]:
+    """Yield what would make the month cheaper by a tenth or more."""
+    workload = plan.workload
+    if workload.window_seconds == 0 and workload.batch_size > load.records_per_batch:
         gathered = min(workload.batch_size, workload.writes_per_second / plan.shards)
-        before = plan.costs[0].usd_per_month(workload.writes_per_second)
         longer = replace(load, records_per_batch=max(load.records_per_batch, gathered))
-        after = cost.ours(longer, constants).usd_per_month(workload.writes_per_second)
-        if before - after > max(_SAVING_USD, before * _SAVING_SHARE):
+        saved = _saved_usd(plan, longer, constants)
+        if saved:
             yield (
-                f"batches hold {simulated.records_per_batch:,.1f} changes: --window-seconds 1 "
-                f"would save about ${before - after:,.0f} a month; run the plan with it to see "
-                "what it does to lag"
+                f"batches hold {load.records_per_batch:,.1f} changes: --window-seconds 1 "
+                f"would save about ${saved:,.0f} a month; run the plan with it to see what it "
+                "does to lag"
             )
+    if workload.order == "item":
+        # Packs of a standard queue are few and whole: each is received by itself.
+        saved = _saved_usd(plan, replace(load, order="none", messages_per_receive=1.0), constants)
+        if saved:
+            yield (
+                "if the order of an item's changes does not matter, --order none would save about "
+                f"${saved:,.0f} a month"
+            )
+
+
+def _saved_usd(plan: Plan, other: Load, constants: Constants) -> float:
+    """Return what *other* would save a month; 0 when that is not worth a word."""
+    rate = plan.workload.writes_per_second
+    before = plan.costs[0].usd_per_month(rate)
+    saved = before - cost.ours(other, constants).usd_per_month(rate)
+    return saved if saved > max(_SAVING_USD, before * _SAVING_SHARE) else 0.0
 
 
 def _consumer_warnings(plan: Plan) -> Iterator[str]:
@@ -424,12 +454,13 @@ def _consumer_warnings(plan: Plan) -> Iterator[str]:
             f"a consumer gets at most {consumer.changes_per_second:,.0f} changes/s done "
             f"({consumer.what}), the peak is {workload.peak_writes_per_second:,.0f}: {fix}"
         )
-    each, _ = plan.simulated.consumer_concurrency
-    total = plan.simulated.relay_concurrency[0] + each * workload.consumers
-    factor = workload.peak_writes_per_second / workload.writes_per_second
-    if total * factor > BUSY * ACCOUNT_CONCURRENCY:
+    wanted = consumer.used * _executions(workload)  # At the peak, of each consumer.
+    if workload.order == "item" or workload.max_concurrency is not None:
+        wanted = min(wanted, _executions(workload))
+    total = plan.shards * workload.parallelization_factor + ceil(wanted * workload.consumers)
+    if total > BUSY * ACCOUNT_CONCURRENCY:
         yield (
-            f"about {total * factor:,.0f} executions run at a time, an account has "
+            f"about {total:,} executions run at a time, an account has "
             f"{ACCOUNT_CONCURRENCY:,} unless raised: ask for more, or set max_concurrency"
         )
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache, partial
 from math import ceil
 from random import Random
 from typing import Any, Final, Literal
@@ -75,6 +76,7 @@ class Setup:
         max_concurrency: Of each consumer; None for Lambda's own.
         burst: A burst in the middle of the run.
         seed: Decides arrivals, keys and latencies.
+        changes_max: Changes of a run, about; fewer in small batches, which take longer to run.
     """
 
     load: Load
@@ -86,6 +88,7 @@ class Setup:
     max_concurrency: int | None = None
     burst: Burst | None = None
     seed: int = 1
+    changes_max: int = CHANGES_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +182,9 @@ def virtual_seconds(setup: Setup) -> tuple[float, float]:
     """Return how long changes arrive in a run of *setup*, and the share of shards it runs."""
     load = setup.load
     rate = load.changes_per_second
+    changes_max = setup.changes_max * min(1.0, 0.25 + setup.batch_size / 40)
     if setup.burst is None:
-        most = min(CHANGES_MAX, BYTES_MAX / (_RECORD_BYTES + load.item_bytes * _IMAGES_SHARE))
+        most = min(changes_max, BYTES_MAX / (_RECORD_BYTES + load.item_bytes * _IMAGES_SHARE))
         seconds = float(round(min(SECONDS_MAX, max(SECONDS_MIN + WARM_UP_SECONDS, most / rate))))
         changes = rate * seconds
     else:
@@ -188,7 +192,7 @@ def virtual_seconds(setup: Setup) -> tuple[float, float]:
         around = max(15.0, min(30.0, burst.seconds))
         seconds = WARM_UP_SECONDS + burst.seconds + 2 * around
         changes = rate * (seconds + burst.seconds * (burst.factor - 1))
-    shards = max(1, min(setup.shards, int(setup.shards * CHANGES_MAX / changes)))
+    shards = max(1, min(setup.shards, int(setup.shards * changes_max / changes)))
     return seconds, shards / setup.shards
 
 
@@ -216,6 +220,10 @@ class _Simulation:
         self.constants = constants
         self.seconds = seconds
         self.share = share
+        # Asked for thousands of times, for a few hundred sizes of batch.
+        self.relay_seconds = cache(partial(relay_seconds, setup.load, constants, setup.load.event))
+        self.packed_messages = cache(partial(packed_messages, setup.load, constants))
+        self.consumer_seconds = cache(partial(consumer_seconds, setup.load, constants))
         self.runtime = VirtualRuntime(
             seed=setup.seed, latency_seconds=self.load.sqs_latency_ms / 1_000
         )
@@ -289,7 +297,7 @@ class _Simulation:
         self.found.oldest_seconds = max(
             self.found.oldest_seconds, self._now() - self.found.born_at[numbers[0]]
         )
-        seconds = relay_seconds(self.load, self.constants, self.load.event, len(records))
+        seconds = self.relay_seconds(len(records))
         seconds += self.relay.take(len(records), seconds)
         self.relay.fake.clock.sleep(seconds)
         messages = self._packed(records, numbers)
@@ -305,7 +313,7 @@ class _Simulation:
                 groups.setdefault(str(bucket), []).append(number)
         else:
             groups = {"": numbers}
-        wanted = packed_messages(self.load, self.constants, len(numbers))
+        wanted = self.packed_messages(len(numbers))
         most = max(1, ceil(len(numbers) / max(1.0, wanted / len(groups)) / len(groups)))
         if self.load.order == "item":
             # Groups differ in size; only what a pack cannot hold is cut.
@@ -331,8 +339,8 @@ class _Simulation:
         records = event["Records"]
         bodies = [json.loads(record["body"]) for record in records]
         changes = sum(map(len, bodies))
-        runtime_seconds = consumer_seconds(
-            self.load, self.constants, changes=changes, changes_per_message=changes / len(bodies)
+        runtime_seconds = self.consumer_seconds(
+            changes=changes, changes_per_message=changes / len(bodies)
         )
         each = runtime_seconds / changes + self.load.handler_ms / 1_000
         at = self._now() + self.consumer.take(len(records), each * changes)
