@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import closing
 
 import pytest
@@ -71,3 +72,35 @@ def test_a_full_disk_is_one_clear_line(tmp_path):
         with pytest.raises(LocalRuntimeError, match="free some disk space"):
             checkpoints.save("relay", "arn:1", "shard-2", "9" * 1_000_000)
         assert {"shard-1": "100"} == checkpoints.load("relay", "arn:1")
+
+
+def test_an_open_window_is_kept_with_its_position(tmp_path):
+    """It comes and goes with the row; the positions are what they were."""
+    with closing(Checkpoints(tmp_path / "checkpoints.sqlite")) as checkpoints:
+        checkpoints.save("relay", "arn:1", "shard-1", "100", "[0,60,false,{}]")
+        checkpoints.save("relay", "arn:1", "shard-2", "7")
+        checkpoints.save("relay", "arn:1", "shard-3", "7", "[0,60,false,{}]")
+        checkpoints.save("relay", "arn:1", "shard-3", "8")
+
+    with closing(Checkpoints(tmp_path / "checkpoints.sqlite")) as checkpoints:
+        assert {"shard-1": "[0,60,false,{}]"} == checkpoints.load_windows("relay", "arn:1")
+        assert {"shard-1": "100", "shard-2": "7", "shard-3": "8"} == checkpoints.load(
+            "relay", "arn:1"
+        )
+
+
+def test_a_file_of_a_version_without_windows_is_read(tmp_path):
+    """Its positions stand, and windows can be kept from now on."""
+    with closing(sqlite3.connect(tmp_path / "checkpoints.sqlite")) as database, database:
+        database.execute(
+            "CREATE TABLE checkpoint (mapping_id TEXT NOT NULL, stream_arn TEXT NOT NULL,"
+            " shard_id TEXT NOT NULL, position TEXT NOT NULL,"
+            " PRIMARY KEY (mapping_id, stream_arn, shard_id)) WITHOUT ROWID"
+        )
+        database.execute("INSERT INTO checkpoint VALUES ('relay', 'arn:1', 'shard-1', '100')")
+
+    with closing(Checkpoints(tmp_path / "checkpoints.sqlite")) as checkpoints:
+        assert {"shard-1": "100"} == checkpoints.load("relay", "arn:1")
+        assert {} == checkpoints.load_windows("relay", "arn:1")
+        checkpoints.save("relay", "arn:1", "shard-1", "200", "[0,60,false,{}]")
+        assert {"shard-1": "[0,60,false,{}]"} == checkpoints.load_windows("relay", "arn:1")

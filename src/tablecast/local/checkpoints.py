@@ -17,13 +17,15 @@ CREATE TABLE IF NOT EXISTS checkpoint (
     PRIMARY KEY (mapping_id, stream_arn, shard_id)
 ) WITHOUT ROWID
 """
+_COLUMNS: Final = "SELECT name FROM pragma_table_info('checkpoint')"
+_ADD_WINDOW: Final = "ALTER TABLE checkpoint ADD COLUMN open_window TEXT NOT NULL DEFAULT ''"
 
 
 class Checkpoints:
     """
     Checkpoints of stream mappings, kept over restarts of the runtime.
 
-    A position is what `mapping.actions.Checkpoint` says it is.
+    A position is what `mapping.actions.Checkpoint` says it is, and so is an open tumbling window.
 
     Args:
         path: File to keep them in; made when it is not there.
@@ -39,6 +41,8 @@ class Checkpoints:
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = NORMAL")
             self._database.execute(_SCHEMA)
+            if ("open_window",) not in self._database.execute(_COLUMNS).fetchall():
+                self._database.execute(_ADD_WINDOW)  # The file is of a version without windows.
         except sqlite3.Error as error:
             raise self._refused(error) from error
 
@@ -55,14 +59,28 @@ class Checkpoints:
         )
         return dict(rows)
 
-    def save(self, mapping_id: str, stream_arn: str, shard_id: str, position: str) -> None:
-        """Keep *position* as the place where the shard resumes."""
+    def load_windows(self, mapping_id: str, stream_arn: str) -> dict[str, str]:
+        """Return the tumbling windows of a mapping that are open on a stream by shard ID."""
+        rows = self._execute(
+            "SELECT shard_id, open_window FROM checkpoint"
+            " WHERE mapping_id = ? AND stream_arn = ? AND open_window <> ''",
+            mapping_id,
+            stream_arn,
+        )
+        return dict(rows)
+
+    def save(
+        self, mapping_id: str, stream_arn: str, shard_id: str, position: str, window: str = ""
+    ) -> None:
+        """Keep *position* as the place where the shard resumes, and the window open there."""
         self._execute(
-            "INSERT OR REPLACE INTO checkpoint VALUES (?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO checkpoint"
+            " (mapping_id, stream_arn, shard_id, position, open_window) VALUES (?, ?, ?, ?, ?)",
             mapping_id,
             stream_arn,
             shard_id,
             position,
+            window,
         )
 
     def drop(self, mapping_id: str, stream_arn: str, shard_id: str) -> None:

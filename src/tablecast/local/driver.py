@@ -281,6 +281,11 @@ class StreamDriver(_Driver):
         self._client = client
         self._checkpoints = checkpoints
 
+    def start(self) -> None:
+        """Start polling."""
+        arn = self._source.stream_arn
+        self._feed(Started(self._checkpoints.load_windows(self.mapping_id, arn)))
+
     @property
     def idle(self) -> bool:
         """True when all that stood in the stream since the last `wake` is done with."""
@@ -293,9 +298,9 @@ class StreamDriver(_Driver):
                     self._spawn(self._fetch(action))
                 case ListShards():
                     self._spawn(self._list_shards())
-                case Checkpoint(shard_id, position):
+                case Checkpoint(shard_id, position, window):
                     self._checkpoints.save(
-                        self.mapping_id, self._source.stream_arn, shard_id, position
+                        self.mapping_id, self._source.stream_arn, shard_id, position, window
                     )
                 case DropCheckpoint(shard_id):
                     self._checkpoints.drop(self.mapping_id, self._source.stream_arn, shard_id)

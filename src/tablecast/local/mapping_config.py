@@ -26,9 +26,12 @@ from tablecast.mapping.config import (
 
 _SAFETY_POLL_SECONDS: Final = 1.0
 _DISCOVER_SECONDS: Final = 60.0
+_WINDOW_GRACE_SECONDS: Final = 2.0  # A record that was written is read within the safety poll.
 
 STREAM_PACING: Final = StreamPacing(
-    poll_seconds=_SAFETY_POLL_SECONDS, discover_seconds=_DISCOVER_SECONDS
+    poll_seconds=_SAFETY_POLL_SECONDS,
+    discover_seconds=_DISCOVER_SECONDS,
+    window_grace_seconds=_WINDOW_GRACE_SECONDS,
 )
 QUEUE_PACING: Final = QueuePacing(
     wait_seconds=0,

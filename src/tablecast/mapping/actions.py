@@ -31,7 +31,7 @@ Lambda's event, are passed by reference and never changed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
 from tablecast.mapping.config import QueueMappingConfig, StreamMappingConfig
@@ -112,7 +112,14 @@ class MessageHandle:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The driver is ready. The first event of a mapping, once."""
+    """
+    The driver is ready. The first event of a mapping, once.
+
+    Args:
+        windows: Open tumbling windows by shard ID, as `Checkpoint` gave them.
+    """
+
+    windows: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +265,8 @@ class Invoke:
         records: The same records as objects, for those who watch.
         attempt: 1 for the first invocation with these records, more after failures of them.
         shard_id: Shard that they come from; empty for a queue.
+
+    The last invocation of a tumbling window has no records.
     """
 
     invocation_id: int
@@ -328,10 +337,13 @@ class Checkpoint:
     Args:
         shard_id: The shard.
         position: Sequence number up to which every record is done with, or `FINISHED`.
+        window: The tumbling window that is open there, to be kept and lost with the position;
+            empty for none.
     """
 
     shard_id: str
     position: str
+    window: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from tablecast.limits import (
     STREAM_RETRY_ATTEMPTS_MAX,
 )
 
+_TUMBLING_WINDOW_SECONDS_MAX: Final = 900
 _VISIBILITY_MARGIN_SECONDS: Final = 30
 
 
@@ -50,6 +51,8 @@ class StreamPacing:
         refused_cap_seconds: Longest such pause.
         retention_seconds: A batch that still fails this long after it was read is lost, as it
             has left the stream by then.
+        window_grace_seconds: How long a tumbling window whose end has passed waits for more
+            records; "up to 2 minutes" on AWS.
 
     Raises:
         UsageError: A quiet stream would be asked without a pause.
@@ -62,6 +65,7 @@ class StreamPacing:
     refused_base_seconds: float = 0.5
     refused_cap_seconds: float = 30.0
     retention_seconds: float = STREAM_RETENTION_SECONDS
+    window_grace_seconds: float = 120.0
 
     def __post_init__(self) -> None:
         """Refuse a pace that never rests."""
@@ -143,6 +147,8 @@ class StreamMappingConfig:
         on_failure: ARN of the SQS queue, SNS topic or S3 bucket that gets on-failure records.
         enabled: False for a mapping that does not poll.
         pacing: What AWS does not document.
+        tumbling_window_in_seconds: Length of the windows over which the function aggregates a
+            state, up to 900; 0 for none.
 
     Raises:
         UsageError: A value is out of its range.
@@ -163,6 +169,7 @@ class StreamMappingConfig:
     on_failure: str | None = None
     enabled: bool = True
     pacing: StreamPacing = field(default_factory=StreamPacing)
+    tumbling_window_in_seconds: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what Lambda would refuse."""
@@ -204,9 +211,21 @@ class StreamMappingConfig:
                 STREAM_RECORD_AGE_SECONDS_MAX,
                 fix="use -1 to keep records for as long as the stream has them",
             )
+        _within(
+            where,
+            "tumbling_window_in_seconds",
+            self.tumbling_window_in_seconds,
+            0,
+            _TUMBLING_WINDOW_SECONDS_MAX,
+        )
         _check_filters(where, self.filters)
         if self.on_failure is not None:
             _check_destination(f"{where}: on_failure", self.on_failure)
+
+    @property
+    def lanes(self) -> int:
+        """Concurrent batches of a shard: one with tumbling windows, for a shard has one state."""
+        return 1 if self.tumbling_window_in_seconds else self.parallelization_factor
 
 
 @dataclass(frozen=True, slots=True)

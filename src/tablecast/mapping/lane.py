@@ -33,7 +33,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Protocol
+from math import inf
+from typing import Literal, Protocol
 
 from tablecast.mapping.actions import (
     Deliver,
@@ -77,6 +78,10 @@ class Desk(Protocol):
         """Return a number that was not used before."""
         ...
 
+    def has_read(self, shard_id: str) -> Literal["some", "all", "to its close"]:
+        """Return how much of what is in a shard its lanes have got, to the mapping's knowledge."""
+        ...
+
     def alarm(self, who: object, at: float) -> None:
         """Have *who* woken at *at*."""
         ...
@@ -88,7 +93,8 @@ class Batch:
     Records that are invoked together until they are done or given up.
 
     Args:
-        entries: Neighbours in their lane, at least one while the batch is in hand.
+        entries: Neighbours in their lane, at least one while the batch is in hand; none for the
+            last invocation of a tumbling window.
         not_before: When it may be invoked again.
         attempts: Failed invocations that count against the retries.
         refusals: Throttles since the last invocation that ran.
@@ -119,6 +125,9 @@ class Lane:
         shard_id: The shard.
     """
 
+    open_window = ""
+    """The tumbling window that is open, as a checkpoint keeps it; empty for none."""
+
     def __init__(self, desk: Desk, shard_id: str) -> None:
         self.shard_id = shard_id
         self.pending_bytes = 0
@@ -137,11 +146,16 @@ class Lane:
     def first_unfinished(self) -> Entry | None:
         """The earliest record that is not done with; None without any."""
         first = [discard.entries[0] for discard in self._discards.values()]
-        if self._batches:
+        if self._batches and self._batches[-1].entries:
             first.append(self._batches[-1].entries[0])
         elif self._pending:
             first.append(self._pending[0])
         return min(first, key=lambda entry: entry.sequence, default=None)
+
+    @property
+    def is_through(self) -> bool:
+        """True when nothing is left to do with the records that it got."""
+        return self.first_unfinished is None
 
     def add(self, entry: Entry) -> None:
         """Take a record that follows all others of the lane."""
@@ -160,7 +174,7 @@ class Lane:
                 self._desk.alarm(self, batch.not_before)
                 return
             self._discard_expired(batch)
-            if not self._discards and batch.entries:
+            if not self._discards and self._batches and self._batches[-1] is batch:
                 self._invoke(batch)
 
     def invoked(self, result: InvokeResult) -> None:
@@ -175,15 +189,15 @@ class Lane:
         batch.last = result
         self._desk.counts.invoked += len(batch.entries)
         done = self._count_done(batch, result)
-        if done == len(batch.entries):
+        if done is None:
+            self._failed(batch)
+        elif done == len(batch.entries):
             self._close()
-        elif done:
+        else:
             del batch.entries[:done]
             self._desk.counts.failed_invoke += len(batch.entries)
             batch.attempts = 0
             batch.not_before = self._desk.now + self._pause_seconds(1)
-        else:
-            self._failed(batch)
 
     def delivery_ended(self, delivery_id: int, *, delivered: bool) -> None:
         """Take the end of a delivery in the air."""
@@ -201,11 +215,19 @@ class Lane:
         if not full and window_ends_at > self._desk.now:
             self._desk.alarm(self, window_ends_at)
             return None
+        return self._take_batch()
+
+    def _take_batch(self, bytes_max: int = RECORDS_BYTES_MAX, created_before: float = inf) -> Batch:
+        """Take the records that wait in hand, as many as fit and before one that is too late."""
+        batch_size = self._desk.config.batch_size
         entries: list[Entry] = []
         batch_bytes = 0
-        while self._pending and len(entries) < config.batch_size:
-            entry_bytes = len(self._pending[0].encoded) + 1
-            if entries and batch_bytes + entry_bytes > RECORDS_BYTES_MAX:
+        while self._pending and len(entries) < batch_size:
+            entry = self._pending[0]
+            entry_bytes = len(entry.encoded) + 1
+            if entries and batch_bytes + entry_bytes > bytes_max:
+                break
+            if entry.created_at >= created_before:
                 break
             batch_bytes += entry_bytes
             entries.append(self._pending.popleft())
@@ -222,7 +244,7 @@ class Lane:
         self._desk.ask(
             Invoke(
                 self._invocation,
-                join(entry.encoded for entry in entries),
+                self._event(batch),
                 [entry.record for entry in entries],
                 attempt=batch.attempts + 1,
                 shard_id=self.shard_id,
@@ -230,10 +252,14 @@ class Lane:
             self,
         )
 
-    def _count_done(self, batch: Batch, result: InvokeResult) -> int:
-        """Return how many records, from the first on, are done with."""
+    def _event(self, batch: Batch) -> bytes:
+        """Return the event for a batch."""
+        return join(entry.encoded for entry in batch.entries)
+
+    def _count_done(self, batch: Batch, result: InvokeResult) -> int | None:
+        """Return how many records, from the first on, are done with; None when it failed."""
         if result.kind == "function_error":
-            return 0
+            return None
         if not self._desk.config.report_batch_item_failures:
             return len(batch.entries)
         positions = [entry.position for entry in batch.entries]
@@ -241,11 +267,12 @@ class Lane:
         if reported.warning:
             self._desk.emit(Warned(f"mapping {self._desk.config.id!r}: {reported.warning}"))
         if reported.failed is None:
-            return 0
-        return next(
+            return None
+        done = next(
             (n for n, position in enumerate(positions) if position in reported.failed),
             len(positions),
         )
+        return done if done or not positions else None
 
     def _failed(self, batch: Batch) -> None:
         config = self._desk.config
@@ -257,7 +284,7 @@ class Lane:
             self._batches.insert(-1, second)
             return
         batch.attempts += 1
-        if 0 <= config.maximum_retry_attempts < batch.attempts:
+        if batch.entries and 0 <= config.maximum_retry_attempts < batch.attempts:
             entries = batch.entries
             self._close()
             self._discard(batch, entries, "RetryAttemptsExhausted")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final
 
 from tablecast.limits import LAMBDA_PAYLOAD_BYTES_MAX
@@ -17,13 +17,13 @@ RECORDS_BYTES_MAX: Final = LAMBDA_PAYLOAD_BYTES_MAX - len(_HEAD) - len(_TAIL) + 
 _dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-def encode(record: Mapping[str, Any]) -> bytes:
-    """Return *record* as JSON text in UTF-8, without spaces."""
-    text = _dump(record)
+def encode(value: Any) -> bytes:
+    """Return a record, or any other JSON value, as JSON text in UTF-8, without spaces."""
+    text = _dump(value)
     try:
         return text.encode()
     except UnicodeEncodeError:  # A lone surrogate, which UTF-8 has no form for; JSON has.
-        return json.dumps(record, separators=(",", ":")).encode()
+        return json.dumps(value, separators=(",", ":")).encode()
 
 
 def join(encoded: Iterable[bytes]) -> bytes:

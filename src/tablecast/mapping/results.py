@@ -60,7 +60,7 @@ def read_response(payload: bytes, identifiers: Collection[str]) -> Reported:
         return _SUCCESS
     try:
         answer = json.loads(payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         return Reported(None, "the function's response is not JSON")
     if not answer:
         return _SUCCESS

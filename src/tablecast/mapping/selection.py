@@ -18,11 +18,10 @@ Source:
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from tablecast.filters import FilterPattern
+from tablecast.filters import FilterPattern, parse_json
 
 _BodyForm = Literal["json", "text"]
 
@@ -90,6 +89,6 @@ def _parse_body(body: Any) -> Any:
     if not isinstance(body, str) or not body.lstrip().startswith(("{", "[")):
         return None
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
+        return parse_json(body)
+    except ValueError:
         return None

@@ -30,6 +30,7 @@ class ShardReader:
         self.origin = origin
         self.floor = -1  # Records up to here are none of ours: they came before LATEST.
         self.checkpoint = checkpoint
+        self.window = ""  # The tumbling window that goes with the checkpoint; empty for none.
         self.phase: Literal["waiting", "reading", "draining", "finished"] = "waiting"
         self.listed = True
         self.lanes: list[Lane] = []
@@ -59,6 +60,16 @@ class ShardReader:
         """The earliest record that is not done with; None without any."""
         first = (entry for lane in self.lanes if (entry := lane.first_unfinished) is not None)
         return min(first, key=lambda entry: entry.sequence, default=None)
+
+    @property
+    def open_window(self) -> str:
+        """The tumbling window that is open in its lane, as a checkpoint keeps it."""
+        return self.lanes[0].open_window if self.lanes else ""
+
+    @property
+    def is_through(self) -> bool:
+        """True when no lane has anything left to do with the records that it got."""
+        return all(lane.is_through for lane in self.lanes)
 
     def is_full(self, batch_size: int) -> bool:
         """Return whether its lanes hold as much as they could start at once, or two pages."""

@@ -10,7 +10,8 @@ An event source mapping from a DynamoDB stream: lineage of shards, reading, chec
 
 A read takes filtered records out, numbers the rest and hands them to the lanes (`lane`). The
 checkpoint of a shard is the position before its earliest unfinished record, so it never passes
-one; records beyond it that other lanes have finished come again after a restart.
+one; records beyond it that other lanes have finished come again after a restart. With tumbling
+windows a shard has one lane, whatever the parallelisation factor: a state is a shard's.
 
 A read goes on from the last record that was read, whatever became of it, as soon as a page brought
 something; after an empty page it pauses, or until it is woken. Reading ahead is bounded: a shard
@@ -53,6 +54,7 @@ from tablecast.mapping.actions import (
     Shard,
     ShardsListed,
     ShardsListFailed,
+    Started,
     StreamAction,
     StreamEvent,
     Warned,
@@ -63,6 +65,7 @@ from tablecast.mapping.kernel import Kernel, doubling
 from tablecast.mapping.lane import Lane
 from tablecast.mapping.selection import StreamFilters
 from tablecast.mapping.shard import ShardReader
+from tablecast.mapping.windowed_lane import WindowedLane
 
 _LIST: Final = "list"  # Owner of the alarm for the next listing.
 
@@ -89,6 +92,7 @@ class StreamMapping(Kernel):
         self.last_processing_result: ProcessingResult = "No records processed"
         self._filters = StreamFilters(config.filters)
         self._restored = dict(checkpoints or {})
+        self._windows: dict[str, str] = {}  # Open ones by shard ID, of `Started`.
         self._shards: dict[str, ShardReader] = {}
         self._asked: dict[int, Lane] = {}
         self._listing = False
@@ -108,6 +112,8 @@ class StreamMapping(Kernel):
             MalformedRecordError: A fetched record has no sequence number, which no stream does: the
                 driver is at fault, and the mapping is of no use any more.
         """
+        if isinstance(event, Started):
+            self._windows |= event.windows
         return self._step(event, now)
 
     def checkpoints(self) -> dict[str, str]:
@@ -117,10 +123,8 @@ class StreamMapping(Kernel):
 
     @property
     def busy(self) -> bool:
-        """True while records are in hand, or an invocation or delivery is in the air."""
-        return bool(self._asked) or any(
-            shard.first_unfinished is not None for shard in self._shards.values()
-        )
+        """True while records are in hand, a window is open, or something of both is in the air."""
+        return bool(self._asked) or not all(shard.is_through for shard in self._shards.values())
 
     @property
     def idle(self) -> bool:
@@ -276,9 +280,9 @@ class StreamMapping(Kernel):
         if origin == LATEST and shard.closed and not checkpoint:
             checkpoint = FINISHED
             self.emit(Checkpoint(shard.shard_id, FINISHED))
-        self._shards[shard.shard_id] = ShardReader(
-            shard.shard_id, shard.parent_shard_id, origin, checkpoint
-        )
+        reader = ShardReader(shard.shard_id, shard.parent_shard_id, origin, checkpoint)
+        reader.window = self._windows.pop(shard.shard_id, "") if checkpoint else ""
+        self._shards[shard.shard_id] = reader
 
     def _miss(self, shard_id: str) -> None:
         """Let go of a shard that is not listed any more, unless a page of it is in the air."""
@@ -296,10 +300,14 @@ class StreamMapping(Kernel):
             if shard.phase == "waiting":
                 parent = self._shards.get(shard.parent_id or "")
                 if parent is None or parent.phase == "finished":
-                    lanes = self.config.parallelization_factor
-                    shard.rewind([Lane(self, shard.shard_id) for _ in range(lanes)])
+                    shard.rewind(self._make_lanes(shard))
                     shard.phase = "reading"
                     self._read(shard)
+
+    def _make_lanes(self, shard: ShardReader) -> list[Lane]:
+        if self.config.tumbling_window_in_seconds:
+            return [WindowedLane(self, shard.shard_id, shard.window)]
+        return [Lane(self, shard.shard_id) for _ in range(self.config.lanes)]
 
     # Reading.
 
@@ -355,7 +363,7 @@ class StreamMapping(Kernel):
         shard.last = position
 
     def _fetch_failed(self, shard: ShardReader, event: FetchFailed) -> None:
-        shard.fetching = False
+        shard.fetching = shard.caught_up = False
         if event.kind == "trimmed":
             self.emit(GapFound(shard.shard_id, shard.position, "records were trimmed unread"))
             shard.position = TRIM_HORIZON
@@ -382,6 +390,13 @@ class StreamMapping(Kernel):
         self._asked[number] = lane
         self.request(action)
 
+    def has_read(self, shard_id: str) -> Literal["some", "all", "to its close"]:
+        """Return how much of what is in a shard its lanes have got, to the mapping's knowledge."""
+        shard = self._shards[shard_id]
+        if shard.phase != "reading":
+            return "to its close"
+        return "all" if shard.caught_up else "some"
+
     def _advance(self, lane: Lane) -> None:
         shard = self._shards[lane.shard_id]
         lane.advance()
@@ -392,7 +407,7 @@ class StreamMapping(Kernel):
         first = shard.first_unfinished
         if first is not None:
             self._reach(shard, first.previous)
-        elif shard.phase != "draining":
+        elif shard.phase != "draining" or not shard.is_through:
             self._reach(shard, shard.last)
         else:
             shard.phase = "finished"
@@ -403,9 +418,13 @@ class StreamMapping(Kernel):
                 self._start_waiting()
 
     def _reach(self, shard: ShardReader, position: str) -> None:
-        if position not in ("", shard.checkpoint):
+        if not position:
+            return
+        window = shard.open_window
+        if position != shard.checkpoint or window != shard.window:
             shard.checkpoint = position
-            self.emit(Checkpoint(shard.shard_id, position))
+            shard.window = window
+            self.emit(Checkpoint(shard.shard_id, position, window))
 
     def _forget(self, shard: ShardReader) -> None:
         del self._shards[shard.shard_id]

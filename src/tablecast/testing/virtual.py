@@ -96,11 +96,13 @@ class Running:
         function: What it invokes.
         log: Every event and action of it so far, with its time.
         checkpoints: What a crash leaves of a stream mapping.
+        windows: Open tumbling windows, which it leaves too.
     """
 
     function: FakeFunction
     log: list[tuple[float, Entry]] = field(default_factory=list)
     checkpoints: dict[str, str] = field(default_factory=dict)
+    windows: dict[str, str] = field(default_factory=dict)
     generation: int = 0
     alarm: int = 0
 
@@ -268,7 +270,7 @@ class VirtualRuntime:
         running.list_parked = False
         running.shards = None
         running.mapping = StreamMapping(running.config, running.checkpoints)
-        self._feed_stream(running, Started())
+        self._feed_stream(running, Started(running.windows))
 
     # Running.
 
@@ -347,10 +349,12 @@ class VirtualRuntime:
                     self._invoke(running, action, self._feed_stream)
                 case Deliver():
                     self._answer(running, self._feed_stream, partial(self._deliver, action))
-                case Checkpoint(shard_id, position):
+                case Checkpoint(shard_id, position, window):
                     running.checkpoints[shard_id] = position
+                    running.windows[shard_id] = window
                 case DropCheckpoint(shard_id):
                     running.checkpoints.pop(shard_id, None)
+                    running.windows.pop(shard_id, None)
                 case StateChanged():
                     running.at_end.clear()
                     running.shards = None
@@ -395,6 +399,7 @@ class VirtualRuntime:
                 iterator = running.stream.iterator(shard_id, position)
             page = running.stream.read(iterator, action.limit)
         except AwsError as error:
+            running.at_end.discard(shard_id)  # The mapping does not know it any more.
             return FetchFailed(shard_id, _FAILURES.get(error.code, "error"))
         if page.next_iterator is None:
             running.reading.discard(shard_id)
