@@ -56,9 +56,11 @@ class FakePool:
 class FakeClient:
     """S3, as far as code is got from it."""
 
-    async def get_object(self, bucket: str, key: str, *, retries: int = 0) -> bytes:
+    async def get_object(
+        self, bucket: str, key: str, *, version_id: str | None = None, retries: int = 0
+    ) -> bytes:
         if (bucket, key) == ("b", "there"):
-            return zipped()
+            return zipped(version_id or "def handler(event, context): ...")
         raise AwsError(
             "s3.GetObject",
             code="NoSuchKey",
@@ -278,6 +280,10 @@ def test_a_function_is_found_by_every_form_of_its_name(account: Account, name: s
         ({"Code": {"ZipFile": b""}}, "Uploaded file must be a non-empty zip"),
         ({"Code": {"ZipFile": b"PK\x05\x06" + bytes(18)}}, "Uploaded file must be a non-empty zip"),
         ({"Handler": ""}, "Runtime and Handler are mandatory parameters for functions created with"),
+        ({"Runtime": "dotnet10"}, "The runtime dotnet10 is not run on this machine."),
+        ({"MemorySize": 10_241}, "'MemorySize' value failed to satisfy constraint: Member must have value less than or equal to 10240"),
+        ({"EphemeralStorage": {"Size": 10_241}}, "'EphemeralStorage' value failed to satisfy constraint: Member must have value less than or equal to 10240"),
+        ({"Code": {"ZipFile": zipped(), "S3Key": "k"}}, "Please do not provide other FunctionCode parameters when providing a ZipFile."),
         ({"PackageType": "Image", "Code": {"ImageUri": "x"}}, "Container images are not run here."),
         ({"Code": {}}, "Please provide a source for function code."),
         ({"Code": {"ZipFile": b"no zip"}}, "Could not unzip uploaded file. Please check your file, then"),
@@ -320,6 +326,31 @@ def test_what_cannot_be_a_function_is_refused(
 
     assert ("InvalidParameterValueException", message) == (code, said[: len(message)])
     assert [] == account.ask("ListFunctions")["Functions"]
+
+
+def test_a_timeout_over_the_limit_breaks_a_constraint(account: Account) -> None:
+    """The model of the API allows more, for what is no function."""
+    expected = (
+        "ValidationException",
+        "1 validation error detected: Value '901' at 'timeout' failed to satisfy constraint: "
+        "Member must have value less than or equal to 900",
+    )
+    account.create(Timeout=900)
+
+    assert expected == account.refused("UpdateFunctionConfiguration", FunctionName="f", Timeout=901)
+
+
+def test_a_function_of_another_account_is_refused_without_words(account: Account) -> None:
+    """When it is to be created there, AWS answers with a code alone."""
+    with pytest.raises(ApiError) as caught:
+        account.create(FunctionName="arn:aws:lambda:us-east-1:111122223333:function:f")
+
+    assert ("AccessDeniedException", "", 403) == (
+        caught.value.code,
+        caught.value.message,
+        caught.value.status,
+    )
+    assert {} == caught.value.members
 
 
 def test_a_package_over_the_limit_is_refused(account: Account) -> None:
@@ -442,6 +473,9 @@ def test_code_comes_from_s3_too(account: Account) -> None:
     created = account.create(Code={"S3Bucket": "b", "S3Key": "there"})
 
     assert len(zipped()) == created["CodeSize"]
+    code = {"S3Bucket": "b", "S3Key": "there", "S3ObjectVersion": "another version"}
+    updated = account.ask("UpdateFunctionCode", FunctionName="f", **code)
+    assert len(zipped("another version")) == updated["CodeSize"]
 
 
 def test_a_folder_runs_as_it_is(account: Account, tmp_path: Path) -> None:
@@ -559,7 +593,7 @@ def test_an_alias_stands_for_a_version(account: Account) -> None:
 
 
 def test_a_weighted_alias_sends_a_share_elsewhere(tmp_path: Path) -> None:
-    """The additional version gets its weight, the main one the rest."""
+    """The additional version gets its weight, the main one the rest; shown is the main one."""
     account = Account(tmp_path)
     account.create(Publish=True)
     account.ask("UpdateFunctionCode", FunctionName="f", ZipFile=zipped("2"), Publish=True)
@@ -575,6 +609,10 @@ def test_a_weighted_alias_sends_a_share_elsewhere(tmp_path: Path) -> None:
 
     found = [account.functions.find(CALL, "f", "live").version for _ in range(4)]
     assert ["2", "2", "1", "1"] == found
+    account.functions._store._draw = lambda: 0.0
+    for operation in ("GetFunction", "GetFunctionConfiguration"):
+        shown = account.ask(operation, FunctionName="f", Qualifier="live")
+        assert "1" == shown.get("Configuration", shown)["Version"]
 
 
 @pytest.mark.parametrize(

@@ -289,6 +289,20 @@ def test_a_topic_and_a_bucket_are_reached():
     assert "x-amz-content-sha256" in fake.requests[1][1]
 
 
+def test_an_object_is_got_in_the_version_that_is_asked_for():
+    """The version is part of the query, and of what is signed."""
+    fake = FakeAws((200, {}, b"zip"))
+
+    async def calls(client):
+        await client.get_object("bucket", "a b.zip")
+        return await client.get_object("bucket", "a b.zip", version_id="x/1")
+
+    assert b"zip" == run(fake, calls)
+    assert "GET /bucket/a%20b.zip HTTP/1.1" == fake.requests[0][0]
+    assert "GET /bucket/a%20b.zip?versionId=x%2F1 HTTP/1.1" == fake.requests[1][0]
+    assert fake.requests[0][1]["authorization"] != fake.requests[1][1]["authorization"]
+
+
 def test_a_service_may_live_at_another_url():
     """One URL a service is a setting."""
     other = FakeAws((200, {}, b'{"from":"other"}'))

@@ -203,14 +203,24 @@ class AsyncAwsClient:
         path = f"/{bucket}/{quote(key)}"
         await self._send("s3", "PutObject", "PUT", path, {}, body, retries=retries)
 
-    async def get_object(self, bucket: str, key: str, *, retries: int = 0) -> bytes:
+    async def get_object(
+        self, bucket: str, key: str, *, version_id: str | None = None, retries: int = 0
+    ) -> bytes:
         """
         Return an object of an S3 bucket.
+
+        Args:
+            bucket: Name of the bucket.
+            key: Key of the object.
+            version_id: Which version of it; the current one when omitted.
+            retries: How often it is tried again, as in `call`.
 
         Raises:
             AwsError: The call was refused, or got no answer (status 0).
         """
         path = f"/{bucket}/{quote(key)}"
+        if version_id is not None:
+            path += "?" + urlencode({"versionId": version_id})
         return await self._send("s3", "GetObject", "GET", path, {}, b"", retries=retries)
 
     async def _send(
@@ -280,7 +290,8 @@ class AsyncAwsClient:
         parts = urlsplit(url)
         tls = parts.scheme == "https"
         origin = Origin(parts.hostname or "", parts.port or (443 if tls else 80), tls)
-        lines = [f"{method} {parts.path} HTTP/1.1", f"Host: {parts.netloc}"]
+        target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        lines = [f"{method} {target} HTTP/1.1", f"Host: {parts.netloc}"]
         lines += [f"{name}: {value}" for name, value in request.headers.items()]
         head = "".join(f"{line}\r\n" for line in lines).encode("latin-1")
         if not self._verifies_signatures and path == "/":  # object paths are not worth keeping

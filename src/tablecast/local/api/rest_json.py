@@ -225,7 +225,7 @@ class RestJson:
         return Response(status, _JSON | headers, _dumped(document))
 
     def render_error(self, error: ApiError) -> Response:
-        """Return the response to a request that was refused."""
+        """Return the response to a request that was refused; a refusal without words says null."""
         shape = self._errors.get(error.code)
         members: dict[str, Any] = {}
         headers: dict[str, str] = {}
@@ -238,7 +238,7 @@ class RestJson:
             else:
                 members[name] = value
         text = "Message" if shape is not None and "Message" in shape.members else "message"
-        document = {**members, text: error.message}
+        document = {**members, text: error.message or None}
         headers |= _JSON | {"x-amzn-errortype": error.code}
         return Response(error.status, headers, _dumped(document))
 

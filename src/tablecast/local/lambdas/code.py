@@ -37,6 +37,7 @@ _EMPTY_ZIP_FILE: Final = b"PK\x05\x06"  # the end of a directory that nothing pr
 
 _LEFT_OUT: Final = frozenset({".git", ".venv", "__pycache__", "node_modules"})
 _RETRIES: Final = 2
+_ELSEWHERE: Final = ("S3Bucket", "S3Key", "S3ObjectVersion")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,10 @@ class CodeStore:
             )
         data = code.get("ZipFile")
         if data is not None:
+            if any(code.get(name) for name in _ELSEWHERE):
+                raise invalid_parameter(
+                    "Please do not provide other FunctionCode parameters when providing a ZipFile."
+                )
             if len(data) > ZIP_FILE_BYTES_MAX:
                 raise ApiError(
                     "RequestEntityTooLargeException",
@@ -123,7 +128,9 @@ class CodeStore:
         if bucket == LOCAL_BUCKET:
             return await asyncio.to_thread(self.of_folder, Path(key))
         try:
-            data = await self._clients(call.region).get_object(bucket, key, retries=_RETRIES)
+            data = await self._clients(call.region).get_object(
+                bucket, key, version_id=code.get("S3ObjectVersion"), retries=_RETRIES
+            )
         except AwsError as error:
             raise invalid_parameter(
                 f"Error occurred while GetObject. S3 Error Code: {error.code}. S3 Error Message: "

@@ -10,6 +10,7 @@ FunctionConfiguration: what is given becomes what is shown, or is refused.
 Runtimes of Python run on this machine's Python. Other runtimes that AWS has are refused with a text
 of our own; those that it no longer has, or never had, with AWS's. A network (`VpcConfig`) is kept
 and shown, but not looked at: its `VpcId` is empty. Nor is a dead-letter target, until it is used.
+The text for too large an `EphemeralStorage` is formed after that for `MemorySize`.
 
 Source:
     Lambda API Reference, CreateFunction and UpdateFunctionConfiguration; AWS-validated recordings
@@ -25,8 +26,12 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any, Final, cast
 
-from tablecast.limits import LAMBDA_ENVIRONMENT_BYTES_MAX
-from tablecast.local.api.refusal import invalid_parameter
+from tablecast.limits import (
+    LAMBDA_ENVIRONMENT_BYTES_MAX,
+    LAMBDA_MEMORY_MB_MAX,
+    LAMBDA_TIMEOUT_SECONDS_MAX,
+)
+from tablecast.local.api.refusal import invalid_parameter, validation_error
 from tablecast.local.lambdas.code import Code
 from tablecast.local.lambdas.layers_port import FindLayer
 from tablecast.local.model import LATEST_VERSION, FunctionSpec, LogFormat
@@ -35,6 +40,7 @@ from tablecast.local.variables import RESERVED_VARIABLES
 
 Configuration = dict[str, Any]
 
+EPHEMERAL_STORAGE_MB_MAX: Final = 10_240
 LAYERS_MAX: Final = 5
 CREATABLE_RUNTIMES: Final = (
     *("nodejs20.x", "python3.14", "provided.al2023", "python3.12", "python3.13", "nodejs24.x"),
@@ -42,6 +48,11 @@ CREATABLE_RUNTIMES: Final = (
     *("python3.11", "dotnet6", "java21", "nodejs18.x", "provided.al2", "ruby3.3", "ruby3.4"),
     *("java8.al2", "ruby3.2", "python3.8", "python3.9"),
 )
+
+NEWER_RUNTIMES: Final = frozenset(
+    (*("dotnet10", "nodejs26.x", "ruby4.0", "java8.al2023", "java11.al2023", "java17.al2023"),)
+)
+"""Runtimes of the API's model that the recorded list in AWS's refusal does not name yet."""
 
 DEPRECATED_RUNTIMES: Final = frozenset(
     (
@@ -122,6 +133,7 @@ def changed(
     Raises:
         ApiError: A value is refused.
     """
+    _check_sizes(request)
     after = deepcopy(before)
     after.update({name: request[name] for name in _PLAIN if name in request})
     after.update({name: request[name] for name in _WHOLE if name in request})
@@ -150,6 +162,26 @@ def changed(
         if layers:
             after["Layers"] = layers
     return after
+
+
+def _check_sizes(request: Mapping[str, Any]) -> None:
+    """Refuse sizes that the API's model allows for other things, but no function can have."""
+    timeout = request.get("Timeout", 0)
+    if timeout > LAMBDA_TIMEOUT_SECONDS_MAX:
+        raise validation_error(
+            f"1 validation error detected: Value '{timeout}' at 'timeout' failed to satisfy "
+            f"constraint: Member must have value less than or equal to {LAMBDA_TIMEOUT_SECONDS_MAX}"
+        )
+    storage = request.get("EphemeralStorage", {}).get("Size", 0)
+    for name, value, most in (
+        ("MemorySize", request.get("MemorySize", 0), LAMBDA_MEMORY_MB_MAX),
+        ("EphemeralStorage", storage, EPHEMERAL_STORAGE_MB_MAX),
+    ):
+        if value > most:
+            raise invalid_parameter(
+                f"'{name}' value failed to satisfy constraint: Member must have value less than or "
+                f"equal to {most}"
+            )
 
 
 def _change_surroundings(after: Configuration, request: Mapping[str, Any]) -> None:
@@ -184,7 +216,7 @@ def check_runtime(runtime: str) -> None:
             "AWS Lambda functions. We recommend you use a supported runtime while creating or "
             "updating functions."
         )
-    if runtime not in CREATABLE_RUNTIMES:
+    if runtime not in CREATABLE_RUNTIMES and runtime not in NEWER_RUNTIMES:
         raise invalid_parameter(
             f"Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy enum "
             f"value set: [{', '.join(CREATABLE_RUNTIMES)}] or be a valid ARN"

@@ -127,10 +127,17 @@ class FunctionStore:
             yield StoredFunction(**document)
 
     def find(self, call: Call, function_name: str, qualifier: str | None = None) -> Target:
-        """Return a function; see `ports.FindFunction`."""
+        """Return a function as it is invoked; see `ports.FindFunction`."""
+        return self._found(call, function_name, qualifier, self._draw())
+
+    def look_up(self, call: Call, function_name: str, qualifier: str | None = None) -> Target:
+        """Return a function as it is shown: behind an alias, its main version, as `find` else."""
+        return self._found(call, function_name, qualifier, drawn=1.0)
+
+    def _found(self, call: Call, function_name: str, qualifier: str | None, drawn: float) -> Target:
         name, asked = parse(call, function_name, qualifier)
         function = self.get(call.region, name)
-        version = None if function is None else self._version(function, asked)
+        version = None if function is None else _version(function, asked, drawn)
         if function is None or version is None:
             raise function_not_found(call.region, name, asked)
         return Target(
@@ -178,17 +185,25 @@ class FunctionStore:
             self.put(function)
         return revision
 
-    def _version(self, function: StoredFunction, qualifier: str | None) -> str | None:
-        """Return the version that a qualifier stands for; None when it stands for none."""
-        if qualifier is None:
-            return LATEST_VERSION
-        alias = function.aliases.get(qualifier)
-        if alias is None:
-            return qualifier if qualifier in function.versions else None
+
+def _version(function: StoredFunction, qualifier: str | None, drawn: float) -> str | None:
+    """
+    Return the version that a qualifier stands for; None when it stands for none.
+
+    Args:
+        function: The function.
+        qualifier: What was asked for.
+        drawn: 0 to 1, decides where an alias has two versions; 1 for the main one.
+    """
+    if qualifier is None:
+        return LATEST_VERSION
+    alias = function.aliases.get(qualifier)
+    if alias is None:
+        return qualifier if qualifier in function.versions else None
+    if drawn < 1:
         weights = alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
-        drawn = self._draw()
         for version, weight in weights.items():
             if drawn < weight:
                 return str(version)
             drawn -= weight
-        return str(alias["FunctionVersion"])
+    return str(alias["FunctionVersion"])

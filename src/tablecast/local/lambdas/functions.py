@@ -161,6 +161,7 @@ class Functions:
         Raises:
             LocalRuntimeError: It cannot be.
         """
+        self._stop_settling((spec.region, spec.name))
         await self._pool.register(spec)
         runtime = spec.runtime or DECLARED_RUNTIME
         code = Code.of_declaration(spec.code_dir.absolute())
@@ -254,7 +255,7 @@ class Functions:
 
     async def get(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
         """Show a function, and where its code is."""
-        target = self.find(call, request["FunctionName"], request.get("Qualifier"))
+        target = self._store.look_up(call, request["FunctionName"], request.get("Qualifier"))
         function = self._store.asked(call, target.name)
         digest = function.code(target.version).hex_digest
         location = f"/_tablecast/code/{target.region}/{target.name}/{digest}"
@@ -272,7 +273,8 @@ class Functions:
 
     async def get_configuration(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
         """Show the configuration of a function."""
-        return self.find(call, request["FunctionName"], request.get("Qualifier")).configuration
+        name, qualifier = request["FunctionName"], request.get("Qualifier")
+        return self._store.look_up(call, name, qualifier).configuration
 
     async def list_functions(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
         """List functions; with `FunctionVersion=ALL` all their versions."""

@@ -13,7 +13,8 @@ names the function `function`.
 
 Source:
     Lambda API Reference, Invoke; AWS-validated recordings of public test suites (checked
-    2026-11-23). The refusal of another account is worded by us.
+    2026-11-23). The refusal of another account is worded by us, but for CreateFunction, where AWS
+    says nothing.
 """
 
 from __future__ import annotations
@@ -83,6 +84,9 @@ def new_name(call: Call, function_name: str) -> str:
     Raises:
         ApiError: Of another region or account, or too long.
     """
+    form = _FORM.fullmatch(function_name)
+    if form is not None and form["account"] not in (None, call.account_id):
+        raise ApiError("AccessDeniedException", "", status=_FORBIDDEN)
     name = parse(call, function_name).name
     if len(name) > NAME_CHARACTERS_MAX:
         raise invalid_parameter(
