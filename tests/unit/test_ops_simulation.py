@@ -103,8 +103,10 @@ def test_a_run_is_bounded(rate, shards):
 def test_large_items_make_a_run_short():
     """Bytes are bounded, too."""
     seconds, _ = virtual_seconds(setup(5, item_bytes=400_000))
+    _, share = virtual_seconds(setup(500, item_bytes=400_000, shards=200))
 
     assert seconds * 5 * 400_000 <= BYTES_MAX
+    assert 20 * share * 500 * 400_000 <= BYTES_MAX
 
 
 def test_part_of_the_shards_stands_for_all():

@@ -49,6 +49,7 @@ BUSY: Final = 0.8
 """Share of a capacity above which a plan warns."""
 
 _READS_PER_SECOND_MIN: Final = 4.0  # Of a shard; more follow one another while there is more.
+_CALM_SHARE: Final = 3  # A run without its burst needs fewer changes to know its batches.
 _SAVING_USD: Final = 2.0  # A month; less is not worth a hint.
 _SAVING_SHARE: Final = 0.1
 _RATE_MAX: Final = 1_000_000.0
@@ -293,7 +294,8 @@ def make_plan(
     )
     usual = simulated = simulate(setup, constants, progress=progress)
     if workload.burst is not None:  # A month is not made of bursts.
-        usual = simulate(replace(setup, burst=None), constants)
+        calm = replace(setup, burst=None, changes_max=ceil(changes_max / _CALM_SHARE))
+        usual = simulate(calm, constants)
     load = replace(
         setup.load,
         records_per_batch=max(1.0, usual.records_per_batch),
@@ -372,11 +374,11 @@ def _warnings(plan: Plan, load: Load, constants: Constants) -> Iterator[str]:
     yield from _size_warnings(plan)
     yield from _savings(plan, load, constants)
     workload, simulated = plan.workload, plan.simulated
-    if simulated.backlog_growing:
+    if simulated.backlog_growing or plan.catch_up_minutes is None:
         yield (
             f"after {simulated.seconds:.0f} s {simulated.arrived - simulated.handled:,} of "
-            f"{simulated.arrived:,} changes still wait, so the lag above is that of a run this "
-            "long and would grow: mend what is over its capacity"
+            f"{simulated.arrived:,} changes still wait: the lag above is that of a run this long "
+            "and would grow; mend what is over its capacity"
         )
     if workload.consumers > _PIPES_CONSUMERS_MAX:
         yield (

@@ -182,9 +182,9 @@ def virtual_seconds(setup: Setup) -> tuple[float, float]:
     """Return how long changes arrive in a run of *setup*, and the share of shards it runs."""
     load = setup.load
     rate = load.changes_per_second
-    changes_max = setup.changes_max * min(1.0, 0.25 + setup.batch_size / 40)
+    record_bytes = _RECORD_BYTES + load.item_bytes * _IMAGES_SHARE
+    most = min(setup.changes_max * min(1.0, 0.25 + setup.batch_size / 40), BYTES_MAX / record_bytes)
     if setup.burst is None:
-        most = min(changes_max, BYTES_MAX / (_RECORD_BYTES + load.item_bytes * _IMAGES_SHARE))
         seconds = float(round(min(SECONDS_MAX, max(SECONDS_MIN + WARM_UP_SECONDS, most / rate))))
         changes = rate * seconds
     else:
@@ -192,7 +192,7 @@ def virtual_seconds(setup: Setup) -> tuple[float, float]:
         around = max(15.0, min(30.0, burst.seconds))
         seconds = WARM_UP_SECONDS + burst.seconds + 2 * around
         changes = rate * (seconds + burst.seconds * (burst.factor - 1))
-    shards = max(1, min(setup.shards, int(setup.shards * changes_max / changes)))
+    shards = max(1, min(setup.shards, int(setup.shards * most / changes)))
     return seconds, shards / setup.shards
 
 
