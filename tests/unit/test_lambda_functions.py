@@ -524,6 +524,23 @@ def test_publishing_twice_gives_the_same_version(account: Account) -> None:
     assert f"{ARN}:$LATEST" == versions[0]["FunctionArn"]
 
 
+def test_two_that_publish_at_a_time_get_the_same_version(account: Account) -> None:
+    """The second finds that nothing changed since the first."""
+    account.create()
+
+    async def register(spec: FunctionSpec) -> None:
+        await asyncio.sleep(0)
+
+    account.pool.register = register  # type: ignore[method-assign]
+    operation = account.functions.operations["PublishVersion"]
+
+    async def both() -> list[dict[str, Any]]:
+        return await asyncio.gather(*(operation(CALL, {"FunctionName": "f"}) for _ in range(2)))
+
+    first, second = asyncio.run(both())
+    assert first == second
+
+
 def test_publishing_changes_the_revision_of_latest_alone(account: Account) -> None:
     """A version keeps its revision; making an alias changes no other."""
     account.create()

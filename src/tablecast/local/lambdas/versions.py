@@ -135,8 +135,8 @@ class Versions:
             state={"State": "Active", "LastUpdateStatus": "Successful"},
         )
         version = published["Version"]
+        self._store.put(function)  # before anything else can change it
         await self._register(function, version)
-        self._store.put(function)
         return shown(published, qualifier=version)
 
     async def list_versions(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
