@@ -345,18 +345,20 @@ def test_trimmed_records_are_told_as_a_gap():
 
 
 def test_a_throttled_read_backs_off():
-    """A third reader's throttles slow reading down and lose nothing."""
+    """A third reader's throttles slow reading down, are told once and lose nothing."""
     runtime = VirtualRuntime()
     stream = runtime.stream()
     write(stream, *"ab")
     stream.refuse("LimitExceededException", times=3)
     function = FakeFunction(lambda event: None)
-    runtime.map_stream(stream, function)
+    running = runtime.map_stream(stream, function)
 
     seconds = runtime.run_until_idle()
 
     assert ["ab"] == batches(function)
     assert 3.5 == pytest.approx(seconds)
+    (warned,) = running.actions(Warned)
+    assert "are throttled; has it more than two readers?" in warned.text
 
 
 def test_a_page_that_brings_something_is_followed_at_once():

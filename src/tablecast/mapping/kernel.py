@@ -47,9 +47,17 @@ class Counts:
     """
     How many records or messages a mapping has dealt with since it was made.
 
-    The names are those of Lambda's event source mapping metrics: polled, filtered out, invoked
-    (a redelivery counts again), invoked in vain, dropped, delivered to the on-failure
-    destination, deleted from the queue.
+    The names are those of Lambda's event source mapping metrics.
+
+    Args:
+        polled: Read from the source, each record of a stream once.
+        filtered_out: Of these, kept from the function by the filters.
+        invoked: Handed to the function; a redelivery counts again, a throttle does not.
+        failed_invoke: Left undone by an invocation, or not invokable; throttles do not count.
+        dropped: Given up for age or retries without a record of it at a destination; what the
+            stream trimmed does not count.
+        on_failure_delivered: Given up with a record of it at the destination.
+        deleted: Deleted from the queue, filtered ones among them.
 
     Source:
         Lambda developer guide, event source mapping metrics (checked 2026-11-23).

@@ -184,6 +184,8 @@ class Lane:
         if result.kind in ("throttled", "not_invokable"):
             batch.refusals += 1
             batch.not_before = self._desk.now + self._pause_seconds(batch.refusals)
+            if result.kind == "not_invokable":
+                self._desk.counts.failed_invoke += len(batch.entries)
             return
         batch.refusals = 0
         batch.last = result
@@ -334,7 +336,6 @@ class Lane:
 
     def _discard(self, batch: Batch, entries: Sequence[Entry], condition: DiscardCondition) -> None:
         config = self._desk.config
-        self._desk.counts.dropped += len(entries)
         if config.on_failure is None:
             self._tell_discarded(entries, condition, delivered=False)
             return
@@ -354,7 +355,10 @@ class Lane:
     def _tell_discarded(
         self, entries: Sequence[Entry], condition: DiscardCondition, *, delivered: bool
     ) -> None:
+        counts = self._desk.counts
         if delivered:
-            self._desk.counts.on_failure_delivered += len(entries)
+            counts.on_failure_delivered += len(entries)
+        else:
+            counts.dropped += len(entries)
         records = [entry.record for entry in entries]
         self._desk.emit(Discarded(self.shard_id, condition, records, delivered))

@@ -370,6 +370,8 @@ class QueueMapping(Kernel):
 
     def _invoked(self, batch: _Batch, result: InvokeResult) -> None:
         if result.kind in ("throttled", "not_invokable"):
+            if result.kind == "not_invokable":
+                self.counts.failed_invoke += len(batch.messages)
             self._slow_down()
             self._refused(batch)
             return

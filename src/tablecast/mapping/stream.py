@@ -22,7 +22,7 @@ whose lanes are blocked holds as much as its lanes could start at once, and a pa
 | the iterator expired | the same position again |
 | the position is trimmed | the trim horizon, and the gap is told |
 | the shard is not found | the shards are listed; one that is gone counts as drained, with a gap |
-| of a throttle or anything else | again after a pause that doubles |
+| of a throttle or anything else | again after a pause that doubles; throttles that go on are told |
 
 A mapping that starts at LATEST takes the open shards of the first listing at their end and leaves
 the closed ones; all others, and children found later, it takes from their beginning.
@@ -67,6 +67,7 @@ from tablecast.mapping.selection import StreamFilters
 from tablecast.mapping.shard import ShardReader
 from tablecast.mapping.windowed_lane import WindowedLane
 
+_THROTTLES_WARNED_OF: Final = 3  # In a row; now and then one is no sign of anything.
 _LIST: Final = "list"  # Owner of the alarm for the next listing.
 
 ProcessingResult = Literal["No records processed", "OK", "PROBLEM: Function call failed"]
@@ -372,6 +373,9 @@ class StreamMapping(Kernel):
         if not self.running:
             return
         shard.refusals += 1
+        if event.kind == "throttled" and shard.refusals == _THROTTLES_WARNED_OF:
+            text = f"reads of {shard.shard_id} are throttled; has it more than two readers?"
+            self.emit(Warned(f"mapping {self.config.id!r}: {text}"))
         if event.kind not in ("trimmed", "expired") or shard.refusals > 1:
             shard.not_before = self.now + self._refused_seconds(shard.refusals)
         if event.kind == "not_found":
