@@ -1,0 +1,89 @@
+"""Rules of AWS and what a rule may ask of the side on which it runs: the `Lab`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+GUIDE = "Lambda developer guide, page "
+RECORDED = "recorded: AWS-validated public recordings (checked 2026-11-23)"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """
+    How one invocation ends; plain data, so that a function in another process can read it.
+
+    Args:
+        kind: `return` a value; `error` when a record of *names* is in the batch, always without
+            names; `report` those records; `throttled`, the function is not run.
+        value: What is returned.
+        names: Names of records.
+    """
+
+    kind: str
+    value: Any = None
+    names: tuple[str, ...] = ()
+
+
+class Function(Protocol):
+    """A function that follows a script."""
+
+    @property
+    def deliveries(self) -> list[str]:
+        """Names of the records of each invocation that ran, joined, in order."""
+
+    @property
+    def times(self) -> list[float]:
+        """When each of them began, in seconds since the first."""
+
+
+class Lab(Protocol):
+    """What a rule needs: sources, scripted functions, mappings with boto3's parameters, time."""
+
+    def stream(self) -> Any: ...
+    def queue(self, name: str, *, max_receive_count: int | None = None) -> Any: ...
+    def write(self, stream: Any, names: Sequence[str]) -> None: ...
+    def send(self, queue: Any, bodies: Sequence[str], group: str | None = None) -> None: ...
+    def function(self, *script: Outcome) -> Function: ...
+    def map(self, source: Any, function: Function, **parameters: Any) -> None: ...
+    def settle(self) -> None: ...
+    def given_up(self) -> list[dict[str, Any]]: ...
+    def dead_letters(self, queue: Any) -> list[str]: ...
+    def left(self, queue: Any) -> int: ...
+
+    destination: str
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule, its source and its test."""
+
+    id: str
+    statement: str
+    source: str
+    test: Callable[[Lab], None]
+
+
+@dataclass
+class Rules:
+    """All rules, in the order of their definition."""
+
+    all: list[Rule] = field(default_factory=list)
+
+    def rule(
+        self, name: str, statement: str, source: str
+    ) -> Callable[[Callable[[Lab], None]], Callable[[Lab], None]]:
+        """Put a test into the suite."""
+
+        def add(test: Callable[[Lab], None]) -> Callable[[Lab], None]:
+            if any(name == known.id for known in self.all):
+                raise ValueError(f"rule {name!r}: an id is given once")
+            self.all.append(Rule(name, statement, source, test))
+            return test
+
+        return add
+
+
+RULES = Rules()
