@@ -114,6 +114,9 @@ class EngineLab:
         else:
             self._runtime.map_queue(source, function, **given)
 
+    def run_for(self, seconds: float) -> None:
+        self._runtime.run_for(seconds)
+
     def settle(self) -> None:
         self._runtime.run_until_idle()
 

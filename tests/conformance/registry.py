@@ -48,6 +48,7 @@ class Lab(Protocol):
     def send(self, queue: Any, bodies: Sequence[str], group: str | None = None) -> None: ...
     def function(self, *script: Outcome) -> Function: ...
     def map(self, source: Any, function: Function, **parameters: Any) -> None: ...
+    def run_for(self, seconds: float) -> None: ...
     def settle(self) -> None: ...
     def given_up(self) -> list[dict[str, Any]]: ...
     def dead_letters(self, queue: Any) -> list[str]: ...
@@ -58,12 +59,13 @@ class Lab(Protocol):
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule, its source and its test."""
+    """A rule, its source and its test; and why it runs on the engine only, if it does."""
 
     id: str
     statement: str
     source: str
     test: Callable[[Lab], None]
+    engine_only: str = ""
 
 
 @dataclass
@@ -73,14 +75,14 @@ class Rules:
     all: list[Rule] = field(default_factory=list)
 
     def rule(
-        self, name: str, statement: str, source: str
+        self, name: str, statement: str, source: str, *, engine_only: str = ""
     ) -> Callable[[Callable[[Lab], None]], Callable[[Lab], None]]:
         """Put a test into the suite."""
 
         def add(test: Callable[[Lab], None]) -> Callable[[Lab], None]:
             if any(name == known.id for known in self.all):
                 raise ValueError(f"rule {name!r}: an id is given once")
-            self.all.append(Rule(name, statement, source, test))
+            self.all.append(Rule(name, statement, source, test, engine_only))
             return test
 
         return add

@@ -10,7 +10,7 @@ import pytest
 _HERE = Path(__file__).parent
 sys.path.insert(0, str(_HERE.parent))
 
-from conformance import rules  # noqa: E402, F401 - defines the rules
+from conformance import rules, rules_time  # noqa: E402, F401 - defines the rules
 from conformance.engine_lab import EngineLab  # noqa: E402
 from conformance.registry import RULES  # noqa: E402
 
