@@ -8,11 +8,12 @@ from operator import eq, ge, gt, le, lt
 from typing import Any
 
 from hypothesis import event as note
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from tablecast.errors import UsageError
-from tablecast.filters import FilterPattern
+from tablecast.filters import FilterPattern, parse_json
+from tablecast.limits import FILTER_PATTERN_CHARACTERS_MAX
 
 NAMES = st.sampled_from(["a", "b"])
 TEXTS = st.sampled_from(["", "x", "X", "xy", "1"])
@@ -159,6 +160,62 @@ def test_filters_agree_with_a_plain_reading_of_the_grammar(pattern, event):
     note(f"lets through: {expected}")
 
     assert expected is FilterPattern.parse(pattern).matches(event)
+
+
+SPELLINGS = st.sampled_from(["1", "1.0", "10e-1", "1E0", "300", "300.0", "3.0e2", "3e2", "0"])
+
+
+@given(st.lists(SPELLINGS, min_size=1, max_size=3), SPELLINGS)
+def test_numbers_are_equal_when_they_are_written_alike(listed, value):
+    """What stands in pattern and event is compared as text; `numeric` compares what it means."""
+    event = parse_json(f'{{"k": {value}}}')
+    equal = FilterPattern.parse(f'{{"k": [{", ".join(listed)}]}}')
+    numeric = FilterPattern.parse(f'{{"k": [{{"numeric": ["=", {listed[0]}]}}]}}')
+
+    assert (value in listed) is equal.matches(event)
+    assert (float(listed[0]) == float(value)) is numeric.matches(event)
+
+
+@st.composite
+def broken_texts(draw):
+    """Return the JSON text of a pattern with some of its characters gone, doubled or replaced."""
+    text = draw(PATTERNS.map(json.dumps))
+    for _ in range(draw(st.integers(1, 3))):
+        start = draw(st.integers(0, len(text)))
+        end = draw(st.integers(start, min(len(text), start + 3)))
+        put = draw(st.sampled_from(["", '"', "[", "]", "{", "}", ",", ":", "5", "null", "\\u0000"]))
+        text = text[:start] + put + text[end:]
+    return text
+
+
+@given(st.text(max_size=40) | broken_texts(), ANY_EVENT)
+def test_any_text_is_a_filter_or_refused(text, event):
+    """What parses answers every event; what does not is refused as Lambda refuses it."""
+    try:
+        parsed = FilterPattern.parse(text)
+    except UsageError as error:
+        refused = str(error)
+    else:
+        refused = ""
+
+    if refused:
+        assert refused.startswith("Invalid filter pattern definition.")
+        return
+    assert isinstance(json.loads(text), dict)
+    assert parsed.matches(event) in (True, False)
+
+
+@given(PATTERNS, FLAT_EVENTS, st.sampled_from([None, 1, "\t"]))
+def test_whitespace_and_order_of_a_pattern_do_not_matter(pattern, event, indent):
+    """Patterns that state the same let the same through."""
+    backwards = dict(reversed(pattern.items()))
+    parsed = FilterPattern.parse(pattern)
+    text = json.dumps(pattern, indent=indent)
+    assume(len(text) <= FILTER_PATTERN_CHARACTERS_MAX)
+    spaced = FilterPattern.parse(text)
+    turned = FilterPattern.parse(json.dumps(backwards))
+
+    assert parsed.matches(event) is spaced.matches(event) is turned.matches(event)
 
 
 @given(PATTERNS, ANY_EVENT)
