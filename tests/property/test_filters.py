@@ -7,8 +7,8 @@ from itertools import product
 from operator import eq, ge, gt, le, lt
 from typing import Any
 
-from hypothesis import event as note
 from hypothesis import assume, example, given, settings
+from hypothesis import event as note
 from hypothesis import strategies as st
 
 from tablecast.errors import UsageError
