@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import closing
 
 import pytest
@@ -42,6 +43,8 @@ from tablecast.mapping.actions import (
     Warned,
     Woken,
 )
+from tablecast.mapping.config import StreamMappingConfig, StreamPacing
+from tablecast.mapping.stream import StreamMapping
 
 RECORD = {"eventID": "e1", "dynamodb": {"SequenceNumber": "100"}}
 OK = InvokeResult("ok")
@@ -331,6 +334,157 @@ def test_what_a_person_should_know_is_told(tmp_path):
         MappingEvent("relay", "gap", "records were trimmed (shard s1)"),
         MappingEvent("relay", "warning", "look here"),
     ] == watch.events
+
+
+def unanswered():
+    return AwsError(
+        "dynamodbstreams.GetRecords",
+        code="ConnectionRefusedError",
+        message="no answer",
+        status=0,
+        retryable=True,
+    )
+
+
+class FlakyServices:
+    """A stream of one shard and a queue that answer nothing at first."""
+
+    stream_arn = "arn:stream"
+
+    def __init__(self, names, *, outages):
+        self.names = names
+        self.outages = outages
+        self.sent = []
+
+    def answer(self):
+        if self.outages:
+            self.outages -= 1
+            raise unanswered()
+
+    async def shards(self):
+        self.answer()
+        return [Shard("s1")]
+
+    async def fetch(self, shard_id, position, limit):
+        self.answer()
+        first = 1 if position == "TRIM_HORIZON" else int(position) + 1
+        page = [
+            {
+                "dynamodb": {
+                    "SequenceNumber": str(number),
+                    "ApproximateCreationDateTime": 1.0,
+                    "Keys": {"pk": {"S": name}},
+                }
+            }
+            for number, name in enumerate(self.names, start=1)
+            if number >= first
+        ]
+        return Page(page, drained=False)
+
+    async def call(self, service, operation, request, *, retries=0):
+        self.answer()
+        self.sent.append((operation, request.get("MessageBody")))
+        return {"QueueUrl": "http://queue"}
+
+
+async def drive_mapping(tmp_path, services, invoke, *, until, **parameters):
+    """Run a real mapping until something holds."""
+    config = StreamMappingConfig(
+        "relay",
+        services.stream_arn,
+        "arn:aws:lambda:us-east-1:000000000000:function:f",
+        pacing=StreamPacing(poll_seconds=0.01, refused_base_seconds=0.001),
+        **parameters,
+    )
+    watch = Watch()
+    with closing(Checkpoints(tmp_path / "checkpoints.sqlite")) as checkpoints:
+        driver = StreamDriver(
+            "relay",
+            StreamMapping(config, checkpoints.load("relay", services.stream_arn)),
+            services,
+            client=services,
+            checkpoints=checkpoints,
+            invoke=invoke,
+            observe=watch.events.append,
+            fail=watch.failures.append,
+        )
+        driver.start()
+        async with asyncio.timeout(20):
+            while not until():  # noqa: ASYNC110 - nobody tells when it holds
+                await asyncio.sleep(0.005)
+        await driver.stop()
+    return driver, watch
+
+
+def names_in(payload):
+    return "".join(r["dynamodb"]["Keys"]["pk"]["S"] for r in json.loads(payload)["Records"])
+
+
+def test_data_services_may_be_away_for_a_while(tmp_path):
+    """Whatever they did not answer is asked again; every record arrives, once and in order."""
+    services = FlakyServices("ab", outages=6)
+    invoked = []
+
+    async def invoke(payload):
+        invoked.append(names_in(payload))
+        if len(invoked) == 1:
+            services.outages, services.names = 4, "abcd"
+        return OK
+
+    driver, watch = asyncio.run(
+        drive_mapping(tmp_path, services, invoke, until=lambda: "".join(invoked) == "abcd")
+    )
+
+    assert ["ab", "cd"] == invoked
+    assert [] == watch.failures
+    assert "OK" == driver.last_processing_result
+
+
+def test_a_record_of_a_failure_waits_for_data_services_that_are_away(tmp_path):
+    """It would be lost if its failure were told; the checkpoint waits with it."""
+    services = FlakyServices("a", outages=0)
+
+    async def invoke(payload):
+        services.outages = 2
+        return InvokeResult("function_error")
+
+    driver, watch = asyncio.run(
+        drive_mapping(
+            tmp_path,
+            services,
+            invoke,
+            until=lambda: len(services.sent) == 2,
+            maximum_retry_attempts=0,
+            on_failure="arn:aws:sqs:us-east-1:000000000000:given-up",
+        )
+    )
+
+    assert ["GetQueueUrl", "SendMessage"] == [operation for operation, _ in services.sent]
+    assert "PROBLEM: Function call failed" == driver.last_processing_result
+    assert [] == watch.failures
+
+
+def test_an_open_window_is_there_after_a_restart(tmp_path):
+    """The state that a function returned is what it gets next, in whatever process."""
+    services = FlakyServices("a", outages=0)
+    states = []
+
+    async def invoke(payload):
+        states.append(json.loads(payload)["state"])
+        return InvokeResult("ok", b'{"state":{"n":%d}}' % len(states))
+
+    for count, services.names in ((1, "a"), (2, "ab")):
+        asyncio.run(
+            drive_mapping(
+                tmp_path,
+                services,
+                invoke,
+                until=lambda count=count: len(states) == count,
+                tumbling_window_in_seconds=900,
+            )
+        )
+
+    assert [{}, {"n": 1}] == states
 
 
 def test_an_engine_that_breaks_fails_the_runtime(tmp_path):

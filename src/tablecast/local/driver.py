@@ -7,6 +7,10 @@ the engine is never interrupted, and no two steps overlap.
 
 Nothing on the way from a write to a handler sleeps: the data services hint at writes (`wake`), the
 answer to an action feeds the next step at once. Polling is the safety net for hints that got lost.
+
+Data services that do not answer are a failure like others to the engine, which asks again. Only an
+on-failure record is tried here until they are back: once the engine is told that it cannot be
+delivered, it is lost.
 """
 
 from __future__ import annotations
@@ -62,6 +66,8 @@ from tablecast.mapping.actions import (
 )
 from tablecast.mapping.config import QueueMappingConfig, StreamMappingConfig
 
+_OUTAGE_PAUSE_SECONDS: Final = 0.2
+
 InvokeFunction = Callable[[bytes], Awaitable[InvokeResult]]
 """Invoke the mapping's function with a payload; never raises for what a function does."""
 
@@ -108,6 +114,11 @@ Observer = Callable[[Any], None]
 
 class StreamEngine(Protocol):
     """A stream mapping of `tablecast.mapping`."""
+
+    @property
+    def last_processing_result(self) -> str:
+        """What the last invocation came to, in Lambda's words."""
+        ...
 
     @property
     def idle(self) -> bool:
@@ -287,6 +298,11 @@ class StreamDriver(_Driver):
         self._feed(Started(self._checkpoints.load_windows(self.mapping_id, arn)))
 
     @property
+    def last_processing_result(self) -> str:
+        """What GetEventSourceMapping tells as LastProcessingResult."""
+        return self._engine.last_processing_result
+
+    @property
     def idle(self) -> bool:
         """True when all that stood in the stream since the last `wake` is done with."""
         return self._engine.idle
@@ -335,14 +351,18 @@ class StreamDriver(_Driver):
         self._feed(ShardsListed(found))
 
     async def _deliver(self, action: Deliver) -> None:
-        try:
-            await deliver(
-                self._client, action.destination, action.body, key=action.key or self.mapping_id
-            )
-        except AwsError as error:
-            self._feed(DeliveryFailed(action.delivery_id, str(error)))
-            return
-        self._feed(Delivered(action.delivery_id))
+        key = action.key or self.mapping_id
+        while True:
+            try:
+                await deliver(self._client, action.destination, action.body, key=key)
+            except AwsError as error:
+                if error.status:
+                    self._feed(DeliveryFailed(action.delivery_id, str(error)))
+                    return
+            else:
+                self._feed(Delivered(action.delivery_id))
+                return
+            await asyncio.sleep(_OUTAGE_PAUSE_SECONDS)
 
 
 class QueueDriver(_Driver):
