@@ -473,20 +473,62 @@ def test_concurrency_of_a_fifo_queue_is_that_of_its_groups():
 # Concurrency.
 
 
-def test_a_standard_queue_starts_with_five_concurrent_batches():
-    """More are added while there is a backlog."""
+@pytest.mark.parametrize("duration", [1, 2, 20])
+def test_a_standard_queue_starts_with_five_concurrent_batches_and_adds_300_a_minute(duration):
+    """More are added while there is a backlog, however long an invocation takes."""
     runtime = VirtualRuntime()
-    queue = runtime.queue("work")
-    send(queue, *(str(n) for n in range(2_000)))
-    function = FakeFunction(lambda event: None, duration_seconds=2)
+    queue = runtime.queue("work", visibility_timeout_seconds=300)
+    send(queue, *(str(n) for n in range(2_500)))
+    function = FakeFunction(lambda event: None, duration_seconds=duration)
     runtime.map_queue(queue, function, batch_size=1)
 
-    runtime.run_for(1.9)
+    runtime.run_for(0.2)
     at_first = function.running_max
-    runtime.run_for(60)
+    runtime.run_for(20)
 
     assert 5 == at_first
-    assert 100 <= function.running_max <= 310
+    assert 90 <= function.running_max <= 110
+
+
+def test_concurrency_ends_at_1250():
+    """No queue has more concurrent batches."""
+    runtime = VirtualRuntime()
+    queue = runtime.queue("work", visibility_timeout_seconds=2_000)
+    send(queue, *(str(n) for n in range(1_300)))
+    function = FakeFunction(lambda event: None, duration_seconds=900)
+    runtime.map_queue(queue, function, batch_size=1)
+
+    runtime.run_for(400)
+
+    assert 1_250 == function.running_max
+
+
+def test_a_function_that_is_throttled_gets_no_more_concurrency():
+    """A backlog alone is no reason to knock harder."""
+    runtime = VirtualRuntime()
+    queue = runtime.queue("work", visibility_timeout_seconds=300)
+    send(queue, *(str(n) for n in range(100)))
+    function = FakeFunction(lambda event: None, reserved_concurrency=0)
+    running = runtime.map_queue(queue, function, batch_size=1)
+
+    runtime.run_for(200)
+
+    assert 2 == running.mapping.concurrency
+
+
+def test_a_queue_that_is_away_for_a_while_is_polled_again():
+    """Nothing has to be done for it, and it is told once."""
+    runtime = VirtualRuntime()
+    queue = runtime.queue("work")
+    queue.refuse("AWS.SimpleQueueService.NonExistentQueue", times=12)
+    function = FakeFunction(lambda event: None)
+    running = runtime.map_queue(queue, function)
+    send(queue, *"ab")
+
+    runtime.run_until_idle()
+
+    assert ["ab"] == batches(function)
+    assert 1 == len(running.actions(Warned))
 
 
 def test_maximum_concurrency_bounds_invocations():

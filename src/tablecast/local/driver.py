@@ -356,7 +356,7 @@ class StreamDriver(_Driver):
             try:
                 await deliver(self._client, action.destination, action.body, key=key)
             except AwsError as error:
-                if error.status:
+                if error.status or not error.retryable:
                     self._feed(DeliveryFailed(action.delivery_id, str(error)))
                     return
             else:

@@ -16,7 +16,7 @@ the free concurrency could take.
 
 | outcome | messages | concurrency |
 | --- | --- | --- |
-| success | deleted | grows while there is a backlog |
+| success | deleted | grows while there is a backlog, as it does while none ends |
 | some reported | the others deleted, these left | the same |
 | all reported, response malformed | left | the same |
 | function error | left | halved, unless failures are reported |
@@ -66,6 +66,8 @@ from tablecast.mapping.selection import QueueFilters
 
 _RECEIVE: Final = "receive"  # Owner of the alarm for the next receive.
 _GATHER: Final = "gather"  # Owner of the alarm for the end of the window.
+_GROW: Final = "grow"  # Owner of the alarm for more concurrency.
+_GROW_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +185,8 @@ class QueueMapping(Kernel):
     def _wake(self, who: Any) -> None:
         if isinstance(who, _Batch):
             self._retry(who)
+        elif who == _GROW and self._has_backlog:
+            self._grow()
         self._go_on()
 
     def _pause(self) -> None:
@@ -218,6 +222,20 @@ class QueueMapping(Kernel):
             while self._free > 0 and (batch := self._gather()) is not None:
                 self._invoke(batch)
             self._receive()
+            if self._has_backlog and self.concurrency < self._most:
+                grown_at = self._grown_at if self._grown_at > self.now - _GROW_SECONDS else self.now
+                self.alarm(_GROW, grown_at + _GROW_SECONDS)
+
+    @property
+    def _most(self) -> int:
+        """How many batches may be in hand at a time when there is enough to do for them."""
+        concurrency_max = self.config.pacing.concurrency_max
+        return min(concurrency_max, self.config.maximum_concurrency or concurrency_max)
+
+    @property
+    def _has_backlog(self) -> bool:
+        """Whether all that may be in hand is, nothing of it throttled, and there is more to do."""
+        return self._free <= 0 and not self._drained and not self._waiting
 
     @property
     def _limit(self) -> int:
@@ -423,19 +441,18 @@ class QueueMapping(Kernel):
 
     def _slow_down(self) -> None:
         self.concurrency = max(self.config.pacing.concurrency_min, self.concurrency // 2)
+        self._grown_at = self.now
 
     def _speed_up(self) -> None:
         """Allow more batches at a time when all are in use and there is more to do."""
-        pacing = self.config.pacing
-        most = min(
-            pacing.concurrency_max, self.config.maximum_concurrency or pacing.concurrency_max
-        )
         all_in_use = self._free <= 1  # The batch that succeeded is out of hand already.
-        if all_in_use and not self._drained and self.now - self._grown_at >= 1:
-            self._grown_at = self.now
-            self.concurrency = max(
-                self.concurrency, min(most, self.concurrency + pacing.concurrency_step)
-            )
+        if all_in_use and not self._drained and self.now - self._grown_at >= _GROW_SECONDS:
+            self._grow()
+
+    def _grow(self) -> None:
+        self._grown_at = self.now
+        more = self.concurrency + self.config.pacing.concurrency_step
+        self.concurrency = max(self.concurrency, min(self._most, more))
 
     # Deleting.
 

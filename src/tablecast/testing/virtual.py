@@ -69,6 +69,7 @@ _FAILURES: Final[Mapping[str, FetchFailure]] = {
     "ExpiredIteratorException": "expired",
     "LimitExceededException": "throttled",
     "ResourceNotFoundException": "not_found",
+    "AWS.SimpleQueueService.NonExistentQueue": "not_found",
 }
 
 
@@ -471,9 +472,10 @@ class VirtualRuntime:
                     action.max_messages,
                     visibility_timeout_seconds=action.visibility_timeout_seconds,
                 )
-            except AwsError:
+            except AwsError as error:
                 del running.parked[receive_id]
-                self._feed_queue(running, ReceiveFailed(receive_id))
+                kind = _FAILURES.get(error.code, "error")
+                self._feed_queue(running, ReceiveFailed(receive_id, kind))
                 continue
             if not messages:
                 self._watch(running)
