@@ -169,6 +169,30 @@ def test_a_finished_shard_is_forgotten_when_the_stream_forgets_it():
     assert {} == mapping.checkpoints()
 
 
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_a_late_alarm_of_a_finished_shard_does_nothing(forgotten):
+    """The end of a batching window may come after the batch was full and the shard was done."""
+    runtime = VirtualRuntime()
+    stream = runtime.stream()
+    write(stream, "a")
+    running = runtime.map_stream(
+        stream, lambda event: None, batch_size=2, maximum_batching_window_seconds=60
+    )
+    runtime.run_for(1)
+    write(stream, "b")
+    (shard,) = stream.open_shards
+    stream.roll_over(shard)
+    runtime.run_for(1)
+    if forgotten:
+        stream.trim(shard, 2)
+
+    runtime.run_for(100)
+
+    (*_, last) = [c for c in running.actions(Checkpoint) if c.shard_id == shard]
+    assert FINISHED == last.position
+    assert forgotten == (shard not in running.checkpoints)
+
+
 def test_a_shard_that_leaves_the_stream_unread_is_a_gap():
     """What nobody can read any more is told, and its children go on."""
     runtime = VirtualRuntime()

@@ -189,7 +189,9 @@ class StreamMapping(Kernel):
 
     def _wake(self, who: Any) -> None:
         if isinstance(who, Lane):
-            self._advance(who)
+            shard = self._shards.get(who.shard_id)
+            if shard is not None and shard.phase != "finished":  # Else the alarm comes late.
+                self._advance(who)
         elif isinstance(who, ShardReader):
             self._read(who)
         else:
