@@ -46,6 +46,9 @@ class Collector:
                 return InvokeResult("throttled")
             case "no state":
                 return {}
+            case "stranger" if numbers:
+                failed = {"itemIdentifier": "7"}
+                return {"state": {"seen": seen + numbers}, "batchItemFailures": [failed]}
             case ("report", place) if numbers:
                 done = numbers[: place % len(numbers)]
                 failed = {"itemIdentifier": str(numbers[len(done)])}
@@ -54,7 +57,7 @@ class Collector:
 
 
 ends = st.lists(
-    st.sampled_from(["ok", "error", "throttle", "no state"])
+    st.sampled_from(["ok", "error", "throttle", "no state", "stranger"])
     | st.tuples(st.just("report"), st.integers(0, 4)),
     max_size=25,
 )
