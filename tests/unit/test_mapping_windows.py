@@ -217,6 +217,32 @@ def test_a_response_without_state_is_a_failure(response):
     assert 1 == running.mapping.counts.failed_invoke
 
 
+@pytest.mark.parametrize(
+    ("response", "told"), [({}, "PROBLEM: Function call failed"), ({"state": 1}, "OK")]
+)
+def test_the_last_processing_result_knows_of_a_missing_state(response, told):
+    """What fails a batch is a problem, although the function returned."""
+    runtime, stream, running, _ = begin(FakeFunction(lambda event: response))
+    write(stream, "a", at=0)
+    runtime.run_for(0.1)
+
+    assert told == running.mapping.last_processing_result
+
+
+def test_the_object_of_given_up_records_holds_the_event_with_its_window():
+    """A bucket gets what the function was invoked with."""
+    bucket = "arn:aws:s3:::given-up"
+    function = FakeFunction(lambda event: {})
+    runtime, stream, _, _ = begin(function, maximum_retry_attempts=0, on_failure=bucket)
+    write(stream, "a", at=0)
+    runtime.run_for(0.1)
+
+    ((_, body),) = runtime.delivered[bucket]
+    event = json.loads(json.loads(body)["payload"])
+    assert {"start": "2023-11-14T22:14:00Z", "end": "2023-11-14T22:15:00Z"} == event["window"]
+    assert list(stream.records) == event["Records"]
+
+
 def test_a_failed_batch_leaves_the_state_as_it_was():
     """The retry gets the state that the first attempt got."""
     states = []

@@ -177,8 +177,8 @@ class Lane:
             if not self._discards and self._batches and self._batches[-1] is batch:
                 self._invoke(batch)
 
-    def invoked(self, result: InvokeResult) -> None:
-        """Take the end of the invocation in the air."""
+    def invoked(self, result: InvokeResult) -> bool:
+        """Take the end of the invocation in the air; return whether the call itself went well."""
         self._invocation = None
         batch = self._batches[-1]
         if result.kind in ("throttled", "not_invokable"):
@@ -186,7 +186,7 @@ class Lane:
             batch.not_before = self._desk.now + self._pause_seconds(batch.refusals)
             if result.kind == "not_invokable":
                 self._desk.counts.failed_invoke += len(batch.entries)
-            return
+            return False
         batch.refusals = 0
         batch.last = result
         self._desk.counts.invoked += len(batch.entries)
@@ -200,6 +200,7 @@ class Lane:
             self._desk.counts.failed_invoke += len(batch.entries)
             batch.attempts = 0
             batch.not_before = self._desk.now + self._pause_seconds(1)
+        return result.kind == "ok"
 
     def delivery_ended(self, delivery_id: int, *, delivered: bool) -> None:
         """Take the end of a delivery in the air."""
@@ -346,6 +347,7 @@ class Lane:
             condition=condition,
             invoke_count=batch.attempts,
             result=batch.last,
+            event=self._event(Batch([*entries])),
             now=self._desk.now,
         )
         delivery_id = self._desk.next_id()

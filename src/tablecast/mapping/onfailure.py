@@ -20,7 +20,6 @@ from uuid import NAMESPACE_URL, uuid5
 from tablecast.mapping.actions import DiscardCondition, InvokeResult
 from tablecast.mapping.config import StreamMappingConfig
 from tablecast.mapping.entry import Entry
-from tablecast.mapping.payload import join
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +38,7 @@ def on_failure_record(
     condition: DiscardCondition,
     invoke_count: int,
     result: InvokeResult | None,
+    event: bytes,
     now: float,
 ) -> OnFailureRecord:
     """
@@ -51,6 +51,7 @@ def on_failure_record(
         condition: Why they were given up.
         invoke_count: Invocations that they had; at least 1 is written.
         result: What the last of these came to; None when there was none.
+        event: The event with which the function is invoked for them; a bucket gets it too.
         now: In epoch seconds.
     """
     first, last = entries[0], entries[-1]
@@ -85,7 +86,7 @@ def on_failure_record(
     }
     key = None
     if config.on_failure is not None and config.on_failure.split(":")[2] == "s3":
-        body["payload"] = join(entry.encoded for entry in entries).decode()
+        body["payload"] = event.decode()
         moment = datetime.fromtimestamp(now, UTC)
         key = (
             f"aws/lambda/{config.id}/{shard_id}/"

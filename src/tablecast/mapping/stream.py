@@ -156,9 +156,8 @@ class StreamMapping(Kernel):
                 self._fetch_failed(self._shards[event.shard_id], event)
             case Invoked(invocation_id, result):
                 lane = self._asked.pop(invocation_id)
-                lane.invoked(result)
-                ran_well = result.kind == "ok"
-                self.last_processing_result = "OK" if ran_well else "PROBLEM: Function call failed"
+                went_well = lane.invoked(result)
+                self.last_processing_result = "OK" if went_well else "PROBLEM: Function call failed"
                 self._advance(lane)
             case Delivered(delivery_id):
                 lane = self._asked.pop(delivery_id)

@@ -43,6 +43,7 @@ class WindowedLane(Lane):
         self.open_window = open_window
         self._window = TumblingWindow.restored(open_window) if open_window else None
         self._last_added_at = desk.now
+        self._lacked_state = False
 
     @property
     def is_through(self) -> bool:
@@ -53,6 +54,11 @@ class WindowedLane(Lane):
         """Take a record that follows all others of the lane."""
         self._last_added_at = self._desk.now
         super().add(entry)
+
+    def invoked(self, result: InvokeResult) -> bool:
+        """Take the end of the invocation in the air; return whether the call itself went well."""
+        self._lacked_state = False
+        return super().invoked(result) and not self._lacked_state
 
     def _gather(self) -> Batch | None:
         config = self._desk.config
@@ -118,6 +124,7 @@ class WindowedLane(Lane):
             return None
         state = returned_state(result.payload)
         if state is None:
+            self._lacked_state = True
             text = "the function's response has no state, which tumbling windows ask for"
             self._desk.emit(Warned(f"mapping {self._desk.config.id!r}: {text}"))
             return None
