@@ -134,6 +134,21 @@ def test_without_a_window_a_message_is_invoked_at_once():
     assert 0 == seconds
 
 
+@pytest.mark.parametrize(("window_seconds", "expected"), [(0, "absent"), (1, None)])
+def test_only_a_window_tells_of_missing_message_attributes(window_seconds, expected):
+    """Recorded from AWS: their digest is absent without a window, and null with one."""
+    runtime = VirtualRuntime()
+    queue = runtime.queue("work")
+    queue.send("hello")
+    events = []
+    runtime.map_queue(queue, events.append, maximum_batching_window_seconds=window_seconds)
+
+    runtime.run_until_idle()
+
+    (record,) = events[0]["Records"]
+    assert expected == record.get("md5OfMessageAttributes", "absent")
+
+
 def test_a_window_gathers_messages_of_many_receives():
     """A batch size over ten is filled by several receives."""
     runtime = VirtualRuntime()

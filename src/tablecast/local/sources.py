@@ -15,6 +15,7 @@ from typing import Any, Final
 from tablecast.aws.http import AsyncAwsClient
 from tablecast.errors import AwsError
 from tablecast.limits import SQS_BATCH_ENTRIES_MAX
+from tablecast.local.stream_record import in_lambda_form
 from tablecast.mapping.actions import LATEST, TRIM_HORIZON, Shard
 
 _RETRIES: Final = 3
@@ -100,13 +101,7 @@ class StreamSource:
             raise
         records: list[dict[str, Any]] = answer["Records"]
         for record in records:
-            record["eventSourceARN"] = self.stream_arn
-            identity = record.get("userIdentity")
-            if identity:
-                record["userIdentity"] = {
-                    "type": identity["Type"],
-                    "principalId": identity["PrincipalId"],
-                }
+            in_lambda_form(record, self.stream_arn)
         following = answer.get("NextShardIterator")
         if following is not None:
             stands = records[-1]["dynamodb"]["SequenceNumber"] if records else position

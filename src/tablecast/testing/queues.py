@@ -320,7 +320,6 @@ class FakeQueue:
             "messageAttributes": {
                 name: _message_attribute(value) for name, value in message.attributes.items()
             },
-            "md5OfMessageAttributes": None,
             "md5OfBody": md5(message.body.encode(), usedforsecurity=False).hexdigest(),
             "eventSource": "aws:sqs",
             "eventSourceARN": self.arn,
