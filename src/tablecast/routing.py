@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 
 from tablecast.attributes import same_value
 from tablecast.change import Record, item_id
+from tablecast.codec import dumps
 from tablecast.declare import Consumer
 from tablecast.errors import MalformedRecordError
 from tablecast.filters import FilterPattern, matches_any
@@ -35,10 +36,12 @@ class Route:
 
     Args:
         consumer: The declaration.
+        wants: Equal for routes that let the same changes through.
         view: Equal for routes that project alike, so that they can share an encoded change.
     """
 
     consumer: Consumer
+    wants: Hashable
     view: Hashable
     _patterns: tuple[FilterPattern, ...]
     _watched: tuple[AttributePath, ...]
@@ -50,6 +53,11 @@ class Route:
         """Return the route of *consumer*."""
         return cls(
             consumer=consumer,
+            wants=(
+                frozenset(consumer.events),
+                tuple(map(dumps, consumer.where)),
+                frozenset(consumer.when_changed),
+            ),
             view=(
                 None if consumer.fields is None else frozenset(consumer.fields),
                 frozenset(consumer.redact),

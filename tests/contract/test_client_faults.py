@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from tablecast.aws.lean_sqs import LeanSqsSendBatch
-from tablecast.aws.sigv4 import Keys
+from tablecast.aws.sigv4 import Keys, Signer
 from tablecast.errors import AwsError
 from tablecast.ports import FailedEntry, OutgoingMessage
 from tablecast.testing import FakeClock
@@ -346,6 +347,35 @@ def test_both_send_the_same_request(staged: Any, sender: Any) -> None:
         seen.append((first, signed, json.loads(body), {name: headers.get(name) for name in same}))
 
     assert seen[0] == seen[1]
+
+
+def test_what_goes_to_several_queues_is_signed_for_each(staged: Any, lean: Any) -> None:
+    """Text and hash of the entries are kept for the next queue, and for the same entries alone."""
+    stage = staged(*[answer()] * 4)
+    send = LeanSqsSendBatch(lean(stage.url))
+    others = [OutgoingMessage("m0", "another body")]
+    for queue, entries in ((QUEUE, ENTRIES), (f"{QUEUE}-2", ENTRIES), (QUEUE, others)):
+        send(queue, entries)
+    send(QUEUE, ENTRIES)
+
+    bodies = []
+    for request in stage.requests:
+        head, _, body = request.partition(b"\r\n\r\n")
+        bodies.append(json.loads(body))
+        headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
+        signed = headers["Authorization"].partition("SignedHeaders=")[2].partition(",")[0]
+        expected = Signer("sqs", "us-east-1").authorization(
+            "POST",
+            "/",
+            [(name, value) for name, value in headers.items() if name.lower() in signed.split(";")],
+            hashlib.sha256(body).hexdigest(),
+            keys=Keys("test", "test", "a-session-token"),
+            amz_date=headers["X-Amz-Date"],
+        )
+        assert expected == headers["Authorization"]
+    assert [QUEUE, f"{QUEUE}-2", QUEUE, QUEUE] == [body["QueueUrl"] for body in bodies]
+    assert bodies[0]["Entries"] == bodies[1]["Entries"] == bodies[3]["Entries"]
+    assert ["another body"] == [entry["MessageBody"] for entry in bodies[2]["Entries"]]
 
 
 def test_a_kept_connection_that_dies_is_replaced_once(staged: Any, lean: Any) -> None:

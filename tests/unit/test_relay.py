@@ -385,3 +385,32 @@ def test_an_empty_batch_makes_no_request() -> None:
 
     assert {"batchItemFailures": []} == bench.relay([]).response()
     assert [] == bench.send.requests
+
+
+def test_consumers_that_want_the_same_share_their_messages_and_no_faults() -> None:
+    """Alike is who wants the same changes in the same form; a fault of one queue is its own."""
+    a, b = Consumer("a", "m:f"), Consumer("b", "m:f")
+    c, d = Consumer("c", "m:f", events={"REMOVE"}), Consumer("d", "m:f", order="none")
+    bench = Bench(a, b, c, d)
+    bench.refuse_in(url(b), "INSERT")
+
+    result = bench.relay([insert(TABLE, {"id": f"i-{n}"}) for n in range(30)])
+
+    ours, none = bench.send.arrived(url(a)), bench.send.arrived(url(d))
+    assert () == result.failed
+    assert (30, 30) == (result.consumers["b"].dead_lettered, result.consumers["a"].sent)
+    assert (0, 30) == (result.consumers["c"].matched, result.consumers["d"].sent)
+    assert (10, 1) == (len(ours), len(none))
+    assert [] == bench.send.arrived(url(c))
+    assert 30 == sum(decode(message.body).n for message in bench.send.arrived(url(b, "-dlq")))
+
+
+def test_messages_to_consumers_alike_are_written_once() -> None:
+    """The very objects go to both queues, so that nobody quotes or hashes them again."""
+    a, b = Consumer("a", "m:f"), Consumer("b", "m:f")
+    bench = Bench(a, b)
+
+    bench.relay([insert(TABLE, {"id": f"i-{n}"}) for n in range(30)])
+
+    pairs = zip(bench.send.arrived(url(a)), bench.send.arrived(url(b)), strict=True)
+    assert all(one is other for one, other in pairs)

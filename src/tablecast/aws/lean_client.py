@@ -91,7 +91,14 @@ class LeanClient:
         self._http.close()
 
     def call(
-        self, service: Service, operation: str, body: bytes, *, where: str = "", attempts: int = 1
+        self,
+        service: Service,
+        operation: str,
+        body: bytes,
+        *,
+        where: str = "",
+        body_sha256: str | None = None,
+        attempts: int = 1,
     ) -> dict[str, Any]:
         """
         Make one call of a JSON protocol and return its decoded answer.
@@ -101,6 +108,7 @@ class LeanClient:
             operation: Its operation, as in `SendMessageBatch`.
             body: Its parameters as JSON text.
             where: How an error names the call; service and operation when omitted.
+            body_sha256: SHA-256 of *body* in hexadecimal; found out when omitted.
             attempts: How often it is tried, 1 or more.
         Raises:
             AwsError: It was refused, or got no answer that can be understood.
@@ -115,7 +123,7 @@ class LeanClient:
             ("X-Amz-Target", f"{target}.{operation}"),
             *more,
         )
-        hashed = sha256(body).hexdigest()
+        hashed = sha256(body).hexdigest() if body_sha256 is None else body_sha256
 
         def ask(keys: Keys) -> Answer:
             message = self._message(signer, "POST", at.path or "/", headers, body, hashed, keys)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from hashlib import sha256
 from json.encoder import encode_basestring_ascii as quoted
-from typing import Final
+from threading import Lock
+from typing import Any, Final, NamedTuple
 
 from tablecast.aws.lean_client import READ_ATTEMPTS, LeanClient
 from tablecast.aws.lean_refusal import malformed
@@ -14,6 +16,18 @@ from tablecast.aws.send_answer import failed_entries
 from tablecast.ports import FailedEntry, OutgoingMessage
 
 _LONG_CHARACTERS: Final = 1_000
+
+
+class _Written(NamedTuple):
+    """
+    The part of a request that does not say which queue it is for, and the hash of it so far.
+
+    Quoting and hashing a megabyte takes milliseconds; consumers alike get the same megabyte.
+    """
+
+    entries: tuple[OutgoingMessage, ...]
+    text: bytes
+    sha256: Any
 
 
 class LeanSqsSendBatch:
@@ -26,6 +40,8 @@ class LeanSqsSendBatch:
 
     def __init__(self, client: LeanClient | None = None) -> None:
         self._client = client or LeanClient()
+        self._writing = Lock()
+        self._last: _Written | None = None
 
     def __call__(self, queue_url: str, entries: Sequence[OutgoingMessage]) -> Sequence[FailedEntry]:
         """
@@ -34,9 +50,22 @@ class LeanSqsSendBatch:
         Raises:
             AwsError: The request as a whole was refused, or no answer came.
         """
-        body = f'{{"QueueUrl":{quoted(queue_url)},"Entries":[{",".join([*map(_entry, entries)])}]}}'
-        answer = self._client.call("sqs", "SendMessageBatch", body.encode())
+        written = self._written(tuple(entries))
+        rest = f',"QueueUrl":{quoted(queue_url)}}}'.encode()
+        hashed = written.sha256.copy()
+        hashed.update(rest)
+        answer = self._client.call(
+            "sqs", "SendMessageBatch", written.text + rest, body_sha256=hashed.hexdigest()
+        )
         return failed_entries(entries, answer)
+
+    def _written(self, entries: tuple[OutgoingMessage, ...]) -> _Written:
+        """Return *entries* as text: what was written last, when another queue gets the same."""
+        with self._writing:
+            if self._last is None or self._last.entries != entries:
+                text = f'{{"Entries":[{",".join([*map(_entry, entries)])}]'.encode()
+                self._last = _Written(entries, text, sha256(text))
+            return self._last
 
 
 def find_queue_url(client: LeanClient, queue: str) -> str:

@@ -10,113 +10,30 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property, partial
-from itertools import count, groupby
-from typing import Final, NamedTuple
+from functools import partial
+from itertools import count
+from typing import Final
 
-from tablecast.batching import pack, pack_lines
+from tablecast.batching import pack
 from tablecast.change import SequenceNumber
-from tablecast.claim import Claim
-from tablecast.compression import ZLIB, Compression
 from tablecast.errors import AwsError, EntryTooLargeError, MalformedRecordError
 from tablecast.limits import SQS_BATCH_BYTES_MAX, SQS_BATCH_ENTRIES_MAX, SQS_MESSAGE_BYTES_MAX
 from tablecast.ports import Claims, Clock, FailedEntry, OutgoingMessage, PatientSender
 from tablecast.relay.batch import Row
+from tablecast.relay.load import Load
+from tablecast.relay.parcel import Parcel
 from tablecast.relay.result import ConsumerCounts
-from tablecast.relay.settings import RelaySettings, Target
+from tablecast.relay.settings import Target
 from tablecast.wire import ErrorDetail, encode_object, encode_packed
 
 SEND_REFUSED: Final = "SendRefused"
 """Error type of a change that the consumer's queue will never take."""
 
-_GROUP: Final = "b{}"
 _NO_GROUP: Final = "unknown"  # Of a record whose keys cannot be read, in a FIFO dead-letter queue.
 _COMPRESS_DEAD_LETTER_ABOVE_BYTES: Final = 128 * 1024
-
-
-class Encoded(NamedTuple):
-    """A change in the form that one consumer gets."""
-
-    row: Row
-    line: bytes
-
-
-@dataclass(frozen=True)
-class Parcel:
-    """
-    A message to be.
-
-    Args:
-        id: Distinct in a delivery.
-        changes: What it carries: one change, or for the packed format several.
-        group: MessageGroupId, None for a standard queue.
-        source: ARN of the stream.
-        trace: X-Ray trace header, or None.
-        invocation_id: What tells this invocation from others.
-        packed: False when the one line is the whole body.
-        compression: How the changes are compressed; None for not at all.
-        claim: Where the changes lie, when the message carries only that.
-    """
-
-    id: str
-    changes: Sequence[Encoded]
-    group: str | None
-    source: str
-    trace: str | None
-    invocation_id: str
-    packed: bool
-    compression: Compression | None
-    claim: Claim | None = None
-
-    @cached_property
-    def body(self) -> str:
-        """
-        Text of the message.
-
-        Raises:
-            EntryTooLargeError: It is beyond what any reader takes.
-        """
-        if not self.packed:
-            return self.changes[0].line.decode("ascii")
-        lines = [change.line for change in self.changes]
-        return encode_packed(
-            lines,
-            source=self.source,
-            trace=self.trace,
-            compress=self.compression is not None,
-            compression=self.compression or ZLIB,
-            claim=self.claim,
-        )
-
-    @property
-    def size_bytes(self) -> int:
-        """Size as SQS counts it; a body is ASCII."""
-        return len(self.body)
-
-    def message(self) -> OutgoingMessage:
-        """
-        Return the entry to send.
-
-        Its deduplication ID is good for this invocation: a message sent again after a lost answer
-        is dropped, one of a batch delivered again is not. It must not be: packed anew as `a1` and
-        `a2`, where `a2` was a message of its own before, the queue would take the first and drop
-        the second, and the item would end with `a1`.
-        """
-        deduplication_id = None
-        if self.group is not None:
-            # Of the body, which is the same on every try of this invocation, and is compressed.
-            text = f"{self.invocation_id}\n{self.body}"
-            deduplication_id = hashlib.sha256(text.encode()).hexdigest()
-        return OutgoingMessage(
-            self.id,
-            self.body,
-            group_id=self.group,
-            deduplication_id=deduplication_id,
-            trace_header=self.trace,
-        )
 
 
 @dataclass(slots=True)
@@ -135,118 +52,40 @@ class Delivery:
 
     Args:
         target: The consumer and its queues.
-        pipeline: Name of the pipeline.
+        load: What it gets; deliveries to consumers alike may share it.
         sender: Sends, patiently.
         clock: Time.
-        settings: Bounds.
-        trace: X-Ray trace header of this invocation, or None.
-        invocation_id: What tells this invocation from others.
         claims: Where changes go that are too large for a message; None to set them aside.
-        compressions: How packs may be compressed, the best first.
     """
 
     def __init__(
         self,
         target: Target,
+        load: Load,
         *,
-        pipeline: str,
         sender: PatientSender,
         clock: Clock,
-        settings: RelaySettings,
-        trace: str | None,
-        invocation_id: str,
         claims: Claims | None = None,
-        compressions: Sequence[Compression] = (ZLIB,),
     ) -> None:
         self.consumer = target.route.consumer
-        self.counts = ConsumerCounts()
+        self.counts = ConsumerCounts(matched=load.matched)
         self.failed: list[SequenceNumber] = []
         self.notes: dict[tuple[str, str], Note] = {}
         self._target = target
-        self._pipeline = pipeline
+        self._load = load
         self._sender = sender
         self._clock = clock
-        self._settings = settings
-        self._trace = trace
-        self._invocation_id = invocation_id
         self._claims = claims
-        self._compression = target.compression(compressions)
-        self._ids = count()
-        self._lanes: dict[str, list[Encoded]] = {}
-        self._unreadable: list[tuple[Row, MalformedRecordError]] = []
-        self._plain_bytes = 0
-
-    def take(self, rows: Iterable[Row]) -> None:
-        """Take up those of *rows* that the consumer wants; nothing is sent yet."""
-        route, pipeline, buckets = self._target.route, self._pipeline, self._settings.buckets
-        fifo = self.consumer.fifo
-        lanes: dict[int, list[Encoded]] = {}
-        matched = plain_bytes = 0
-        for row in rows:
-            try:
-                if row.fault is not None:
-                    raise row.fault
-                if not row.wanted_by(route):
-                    continue
-                line = row.encoded(route, pipeline)
-                bucket = row.bucket(buckets) if fifo else 0
-            except MalformedRecordError as error:
-                self._unreadable.append((row, error))
-            else:
-                if bucket not in lanes:
-                    lanes[bucket] = []
-                lanes[bucket].append(Encoded(row, line))
-                plain_bytes += len(line)
-            matched += 1
-        self._lanes = {_GROUP.format(bucket): lane for bucket, lane in lanes.items()}
-        self._plain_bytes = plain_bytes
-        self.counts.matched = matched
+        self._ids = count(load.parcels)
 
     def run(self, until: float) -> None:
-        """Send what was taken up, and say in `counts`, `failed` and `notes` what came of it."""
-        for row, error in self._unreadable:
+        """Send the load, and say in `counts`, `failed` and `notes` what came of it."""
+        for row, error in self._load.unreadable:
             self._set_aside(row, type(error).__name__, str(error), None, until)
-        lanes = [deque(parcels) for parcels in self._parcels()]
+        lanes = [deque(parcels) for parcels in self._load.lanes]
         while lanes:
             self._send_round(lanes, until)
             lanes = [lane for lane in lanes if lane]
-
-    def _parcels(self) -> Iterator[Iterable[Parcel]]:
-        """Yield the lanes, each as its parcels in order."""
-        for group, changes in self._lanes.items():
-            if self.consumer.fifo:
-                yield self._packed(changes, group)
-            else:
-                yield from ([parcel] for parcel in self._packed(changes, None))
-
-    def _packed(self, changes: Sequence[Encoded], group: str | None) -> Iterator[Parcel]:
-        """Yield messages for *changes*, in order; each of one stream."""
-        settings = self._settings
-        changes_max = settings.pack_changes_max if self.consumer.format == "packed" else 1
-        for _, of_one_source in groupby(changes, key=lambda change: change.row.source):
-            for cut in pack_lines(
-                of_one_source,
-                size=lambda change: len(change.line),
-                max_bytes=settings.pack_bytes_max,
-                max_changes=changes_max,
-            ):
-                yield self._parcel(cut, group)
-
-    def _parcel(self, changes: Sequence[Encoded], group: str | None) -> Parcel:
-        return Parcel(
-            id=f"m{next(self._ids)}",
-            changes=changes,
-            group=group,
-            source=changes[0].row.source,
-            trace=self._trace,
-            invocation_id=self._invocation_id,
-            packed=self.consumer.format == "packed",
-            compression=(
-                self._compression
-                if self._plain_bytes > self._settings.compress_above_bytes
-                else None
-            ),
-        )
 
     def _send_round(self, lanes: Sequence[deque[Parcel]], until: float) -> None:
         """Send the first parcel of every lane."""
@@ -267,7 +106,7 @@ class Delivery:
             max_bytes=SQS_BATCH_BYTES_MAX,
         ):
             report = self._sender.send(
-                self._target.queue_url, [parcel.message() for parcel in request], until=until
+                self._target.queue_url, [parcel.message for parcel in request], until=until
             )
             self.counts.requests += report.requests
             self.counts.retries += report.retries
@@ -306,8 +145,8 @@ class Delivery:
         middle = len(parcel.changes) // 2
         lane.popleft()
         if middle:
-            lane.appendleft(self._parcel(parcel.changes[middle:], parcel.group))
-            lane.appendleft(self._parcel(parcel.changes[:middle], parcel.group))
+            lane.appendleft(parcel.part(f"m{next(self._ids)}", slice(middle, None)))
+            lane.appendleft(parcel.part(f"m{next(self._ids)}", slice(middle)))
             return
         row = parcel.changes[0].row
         message = f"{reason.code}: {reason.message}"
@@ -339,7 +178,7 @@ class Delivery:
         try:
             line = row.dead_letter_line(self._target.route)
             write = partial(
-                encode_packed, [line], source=row.source, trace=self._trace, error=detail
+                encode_packed, [line], source=row.source, trace=self._load.trace, error=detail
             )
             body = write(compress=len(line) > _COMPRESS_DEAD_LETTER_ABOVE_BYTES)
             if len(body) > SQS_MESSAGE_BYTES_MAX and self._claims is not None:
@@ -358,7 +197,7 @@ class Delivery:
             group_id=(group or _NO_GROUP) if fifo else None,
             # Not of the body, which says when: a repeated batch sets the change aside only once.
             deduplication_id=hashlib.sha256(line).hexdigest() if fifo else None,
-            trace_header=self._trace,
+            trace_header=self._load.trace,
         )
         report = self._sender.send(self._target.dead_letter_queue_url, [entry], until=until)
         self.counts.requests += report.requests

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import partial
 
 from tablecast.change import Record
@@ -11,6 +11,7 @@ from tablecast.errors import MalformedRecordError
 from tablecast.ports import Claims, Clock, Log, PatientSender, RunAll, SendBatch, Uniform, in_turn
 from tablecast.relay.batch import Row, read_rows
 from tablecast.relay.delivery import Delivery
+from tablecast.relay.load import Load, likeness
 from tablecast.relay.result import RelayResult
 from tablecast.relay.settings import RelaySettings, Target
 
@@ -92,22 +93,11 @@ class Relay:
     ) -> RelayResult:
         """Do as `relay` does with rows that were read already."""
         until = self._until(deadline_at)
+        loads = self._loads(rows, trace=trace, invocation_id=invocation_id)
         deliveries = [
-            Delivery(
-                target,
-                pipeline=self.pipeline,
-                sender=self._sender,
-                clock=self._clock,
-                settings=self._settings,
-                trace=trace,
-                invocation_id=invocation_id,
-                claims=self._claims,
-                compressions=self._codec.compressions,
-            )
-            for target in self.targets
+            Delivery(target, load, sender=self._sender, clock=self._clock, claims=self._claims)
+            for target, load in zip(self.targets, loads, strict=True)
         ]
-        for delivery in deliveries:
-            delivery.take(rows)
         self._run_all(
             [partial(delivery.run, until) for delivery in deliveries if delivery.counts.matched]
         )
@@ -127,6 +117,31 @@ class Relay:
         return deadline_at - min(
             self._settings.margin_seconds, max(0.0, deadline_at - now) * _MARGIN_SHARE
         )
+
+    def _loads(
+        self, rows: Sequence[Row], *, trace: str | None, invocation_id: str
+    ) -> Sequence[Load]:
+        """Return the load of each target, one and the same for targets alike."""
+        loads: dict[Hashable, Load] = {}
+        of_targets = []
+        for target in self.targets:
+            compression = target.compression(self._codec.compressions)
+            alike = likeness(target.route, compression)
+            if alike not in loads:
+                loads[alike] = Load(
+                    target.route,
+                    rows,
+                    pipeline=self.pipeline,
+                    compression=compression,
+                    settings=self._settings,
+                    trace=trace,
+                    invocation_id=invocation_id,
+                )
+            of_targets.append(loads[alike])
+        for load in loads.values():
+            if of_targets.count(load) > 1:
+                load.write()
+        return of_targets
 
     def _rows(self, records: Sequence[Record]) -> list[Row]:
         try:
