@@ -64,6 +64,8 @@ lock: $(BIN)/uv ## pin the dependencies anew, by hash
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-annotate --no-header -o requirements/$$name.txt requirements/$$name.in; \
 	done
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.12 --generate-hashes \
+	  --no-emit-index-url --no-annotate --no-header -o src/tablecast/bundling/lambda.txt requirements/lambda.in
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) .tablecast .hypothesis .mypy_cache .pytest_cache .ruff_cache benchmarks/results

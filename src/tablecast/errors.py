@@ -66,6 +66,10 @@ class LocalRuntimeError(UsageError):
     """The local runtime cannot start or go on: a port in use, no disk space, a second run."""
 
 
+class BundleError(UsageError):
+    """What a function carries on AWS cannot be put together: a package, its lock, its size."""
+
+
 class MissingExtraError(UsageError):
     """A command needs an extra of the package that is not installed."""
 
