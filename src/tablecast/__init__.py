@@ -7,20 +7,25 @@ the package is private, except for the modules that docs/reference/ describes.
 
 from __future__ import annotations
 
-from tablecast.change import Change, EventName, FieldChange, SequenceNumber
-from tablecast.declare import Consumer, Pipeline, Table
-from tablecast.errors import (
-    AwsError,
-    BadRecordError,
-    BatchFailure,
-    DeclarationError,
-    MalformedMessageError,
-    MalformedRecordError,
-    TablecastError,
-    UnknownWireVersionError,
-    UsageError,
-)
+from typing import TYPE_CHECKING
+
+from tablecast.lazily import lazily
 from tablecast.version import __version__
+
+if TYPE_CHECKING:
+    from tablecast.change import Change, EventName, FieldChange, SequenceNumber
+    from tablecast.declare import Consumer, Pipeline, Table
+    from tablecast.errors import (
+        AwsError,
+        BadRecordError,
+        BatchFailure,
+        DeclarationError,
+        MalformedMessageError,
+        MalformedRecordError,
+        TablecastError,
+        UnknownWireVersionError,
+        UsageError,
+    )
 
 __all__ = [
     "AwsError",
@@ -41,3 +46,27 @@ __all__ = [
     "UsageError",
     "__version__",
 ]
+
+if not TYPE_CHECKING:  # A type checker would take it for leave to use any name.
+    __getattr__ = lazily(
+        __name__,
+        {
+            "tablecast.change": ("Change", "EventName", "FieldChange", "SequenceNumber"),
+            "tablecast.declare": ("Consumer", "Pipeline", "Table"),
+            "tablecast.errors": (
+                "AwsError",
+                "BadRecordError",
+                "BatchFailure",
+                "DeclarationError",
+                "MalformedMessageError",
+                "MalformedRecordError",
+                "TablecastError",
+                "UnknownWireVersionError",
+                "UsageError",
+            ),
+        },
+    )
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

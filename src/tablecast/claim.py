@@ -6,12 +6,9 @@ carries a claim: bucket, key, size and checksum. The key is the checksum, so tha
 relayed twice lies there once.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from tablecast.errors import MalformedMessageError
 
@@ -20,8 +17,7 @@ KEY_PREFIX: Final = "changes/"
 _SHA256_HEX_DIGITS: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """
     A claim to an object.
 

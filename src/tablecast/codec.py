@@ -5,13 +5,10 @@ JSON for the wire: exact, compact, and in characters that every hop accepts.
 `Codec`, so that an edge can hand in a faster one; it keeps the contracts below.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
 
 from tablecast.compression import ZLIB, Compression
@@ -58,8 +55,7 @@ ReadHead: TypeAlias = Callable[[bytes | memoryview], "Head | None"]
 """JSON text of a change record -> its head; None when that cannot be read without parsing it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Codec:
+class Codec(NamedTuple):
     """
     A way to read and write the JSON of changes.
 

@@ -5,8 +5,6 @@ zlib is in every Python. What else there is comes from an edge as another `Compr
 relay uses it only for consumers that say they read it.
 """
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Callable
 from typing import Final, NamedTuple

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from tablecast.errors import UsageError
@@ -11,7 +10,6 @@ from tablecast.errors import UsageError
 _DOUBLINGS_MAX: Final = 1_000  # A float holds 2**1023; any cap is reached long before.
 
 
-@dataclass(frozen=True, slots=True)
 class Backoff:
     """
     Waits that double from *base_seconds* up to *cap_seconds*, each drawn anew from zero to that.
@@ -26,16 +24,15 @@ class Backoff:
         with the fewest calls (checked 2026-11-23).
     """
 
-    base_seconds: float
-    cap_seconds: float
-
-    def __post_init__(self) -> None:
-        if not 0 < self.base_seconds < float("inf"):
-            raise UsageError("Backoff", "base_seconds must be above 0", got=self.base_seconds)
-        if not self.base_seconds <= self.cap_seconds < float("inf"):
+    def __init__(self, base_seconds: float, cap_seconds: float) -> None:
+        if not 0 < base_seconds < float("inf"):
+            raise UsageError("Backoff", "base_seconds must be above 0", got=base_seconds)
+        if not base_seconds <= cap_seconds < float("inf"):
             raise UsageError(
-                "Backoff", "cap_seconds must be at least base_seconds", got=self.cap_seconds
+                "Backoff", "cap_seconds must be at least base_seconds", got=cap_seconds
             )
+        self.base_seconds: Final = base_seconds
+        self.cap_seconds: Final = cap_seconds
 
     def ceiling(self, attempt: int) -> float:
         """Return the longest wait, in seconds, before retry number *attempt* (0 is the first)."""

@@ -6,12 +6,9 @@ Lambda's event, in DynamoDB JSON: nothing is decoded that need not be, for the r
 route about every change.
 """
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, Self, TypeAlias
 
 from tablecast.attributes import same_value
 from tablecast.change import Record, item_id
@@ -29,8 +26,7 @@ _Tree: TypeAlias = dict[str, "_Tree | None"]  # Attribute names; None ends a pat
 _IMAGES: Final = ("NewImage", "OldImage")
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """
     A consumer's filter and projection, compiled; made by `compile`.
 
@@ -38,18 +34,22 @@ class Route:
         consumer: The declaration.
         wants: Equal for routes that let the same changes through.
         view: Equal for routes that project alike, so that they can share an encoded change.
+        patterns: Its filters; one must let a change through, if there are any.
+        watched: Paths of which one must have changed, if there are any.
+        kept: Attributes that the consumer sees; None for all.
+        removed: Attributes that it does not see.
     """
 
     consumer: Consumer
     wants: Hashable
     view: Hashable
-    _patterns: tuple[FilterPattern, ...]
-    _watched: tuple[AttributePath, ...]
-    _kept: _Tree | None
-    _removed: _Tree
+    patterns: tuple[FilterPattern, ...]
+    watched: tuple[AttributePath, ...]
+    kept: _Tree | None
+    removed: _Tree
 
     @classmethod
-    def compile(cls, consumer: Consumer) -> Route:
+    def compile(cls, consumer: Consumer) -> Self:
         """Return the route of *consumer*."""
         return cls(
             consumer=consumer,
@@ -62,21 +62,21 @@ class Route:
                 None if consumer.fields is None else frozenset(consumer.fields),
                 frozenset(consumer.redact),
             ),
-            _patterns=tuple(FilterPattern.parse(pattern) for pattern in consumer.where),
-            _watched=tuple(parse_path(path) for path in consumer.when_changed),
-            _kept=None if consumer.fields is None else _tree(map(parse_path, consumer.fields)),
-            _removed=_tree(map(parse_path, consumer.redact)),
+            patterns=tuple(FilterPattern.parse(pattern) for pattern in consumer.where),
+            watched=tuple(parse_path(path) for path in consumer.when_changed),
+            kept=None if consumer.fields is None else _tree(map(parse_path, consumer.fields)),
+            removed=_tree(map(parse_path, consumer.redact)),
         )
 
     @property
     def reads_images(self) -> bool:
         """True when more than the event name decides who gets a change."""
-        return bool(self._patterns or self._watched)
+        return bool(self.patterns or self.watched)
 
     @property
     def shows_all(self) -> bool:
         """True when the consumer sees all of a change."""
-        return self._kept is None and not self._removed
+        return self.kept is None and not self.removed
 
     def matches(self, record: Record) -> bool:
         """
@@ -87,9 +87,9 @@ class Route:
         """
         if record.get("eventName") not in self.consumer.events:
             return False
-        if self._patterns and not matches_any(self._patterns, record):
+        if self.patterns and not matches_any(self.patterns, record):
             return False
-        return not self._watched or self._watched_changed(record)
+        return not self.watched or self._watched_changed(record)
 
     def project(self, record: Record) -> Record:
         """
@@ -117,13 +117,13 @@ class Route:
         dynamodb = _dynamodb(record)
         new, old = _image(dynamodb, "NewImage"), _image(dynamodb, "OldImage")
         return any(
-            not same_value(value_at(old, path), value_at(new, path)) for path in self._watched
+            not same_value(value_at(old, path), value_at(new, path)) for path in self.watched
         )
 
     def _projected(self, image: Mapping[str, Any], keys: Mapping[str, Any]) -> dict[str, Any]:
         """Return the part of an image that the consumer may see."""
-        seen = image if self._kept is None else _keep(image, self._kept)
-        seen = _remove(seen, self._removed)
+        seen = image if self.kept is None else _keep(image, self.kept)
+        seen = _remove(seen, self.removed)
         seen.update((name, image[name]) for name in keys if name in image)
         return seen
 

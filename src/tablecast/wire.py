@@ -13,16 +13,13 @@ line by line: one parsed change lives at a time, which costs less than half of p
 Every body is printable ASCII and line feeds, all of which SQS accepts.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar, overload
+from typing import Any, Final, Literal, NamedTuple, Self, TypeAlias, TypeVar, overload
 
 from tablecast.change import Change, Record
 from tablecast.claim import Claim
@@ -64,8 +61,7 @@ _ARN_PARTS: Final = 5  # arn:partition:service:region:rest
 PartT = TypeVar("PartT")
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorDetail:
+class ErrorDetail(NamedTuple):
     """
     Why a change is in a dead-letter queue.
 
@@ -105,7 +101,7 @@ class ErrorDetail:
         }
 
     @classmethod
-    def from_dict(cls, data: Any) -> ErrorDetail:
+    def from_dict(cls, data: Any) -> Self:
         """
         Return the detail of its wire form; fields that this version does not know are ignored.
 
@@ -178,9 +174,9 @@ class Lines(Sequence[Record]):
     def __getitem__(self, index: int) -> Record: ...
 
     @overload
-    def __getitem__(self, index: slice) -> Lines: ...
+    def __getitem__(self, index: slice) -> "Lines": ...
 
-    def __getitem__(self, index: int | slice) -> Record | Lines:
+    def __getitem__(self, index: int | slice) -> "Record | Lines":
         if isinstance(index, slice):
             return Lines(self._lines[index], constants=self._constants, loads=self._loads)
         return RecordText(self._lines[index], index, self._constants, self._loads).parse()
@@ -202,8 +198,7 @@ class Lines(Sequence[Record]):
         return f"<{len(self)} change records>"
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """
     A decoded message body.
 
@@ -349,7 +344,7 @@ def redeem(message: Message, body: bytes, *, loads: Loads = loads) -> Message:
         raise MalformedMessageError(
             "n", rule=f"the number of changes, {len(records)}", got=message.claimed
         )
-    return replace(message, records=records, claim=None, claimed=0)
+    return message._replace(records=records, claim=None, claimed=0)
 
 
 def _array(lines: Sequence[bytes]) -> bytes:

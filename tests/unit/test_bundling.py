@@ -1,6 +1,7 @@
 """Bundles hold what a function needs, the same bytes every time, and say what is amiss."""
 
 import os
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -12,6 +13,15 @@ from tablecast.bundling.contents import sizes
 from tablecast.bundling.interpreter import compile_bytecode, find_interpreter
 from tablecast.bundling.requirements import laid_over, normalised, read_lock
 from tablecast.errors import BundleError
+
+PIPELINE = """
+from tablecast import Pipeline, Table
+
+orders = Pipeline("orders", table=Table("orders", partition_key="id"))
+
+@orders.consumer("index")
+def index(change): pass
+"""
 
 HASH = "--hash=sha256:" + "0" * 64
 
@@ -74,6 +84,36 @@ def test_a_consumer_carries_the_users_source_too(bundler):
     found = names(bundler().consumer())
 
     assert {"pipeline.py", "tablecast/handlers/consumer.py", "msgspec"} <= found
+
+
+def test_the_handlers_of_a_bundle_need_nothing_else_of_tablecast(bundler):
+    """They import in a new process that has the bundle, and this machine's packages."""
+    bundle = bundler(install=lambda _lock, _folder, _python: None).consumer()
+    (bundle.path / "pipeline.py").write_text(PIPELINE)
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import tablecast\n"
+        "assert tablecast.__file__.startswith(sys.argv[1])\n"
+        "import tablecast.handlers.relay, tablecast.handlers.consumer\n"
+        "import tablecast.aws.clients; tablecast.aws.clients.aws_clients({'AWS_REGION': 'x',"
+        "'TABLECAST_AWS_CLIENT': 'botocore'})\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(bundle.path)],
+        env={
+            "TABLECAST_PIPELINE": "orders",
+            "TABLECAST_CONSUMER": "index",
+            "TABLECAST_MODULE": "pipeline:orders",
+            "TABLECAST_JOURNAL_DIR": str(bundle.path.parent),
+            "AWS_REGION": "us-east-1",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ("", 0) == (done.stderr, done.returncode)
 
 
 def test_an_installers_notes_are_left_out(bundler):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -95,7 +94,7 @@ def test_a_consumer_is_sent_only_what_it_reads(
         clock=clock,
         uniform=random.uniform,
         log=MemoryLog(),
-        codec=replace(FASTEST, compressions=offered),
+        codec=FASTEST._replace(compressions=offered),
         settings=RelaySettings(compress_above_bytes=0),
     )
     records = [insert(TABLE, {"id": str(number)}) for number in range(3)]

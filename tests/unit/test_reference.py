@@ -43,7 +43,7 @@ def test_every_argument_of_a_table_is_described() -> None:
 
 def test_every_field_of_a_dead_letter_is_described() -> None:
     """The page lists the fields of `error`."""
-    assert set(ErrorDetail.__dataclass_fields__) == described("wire.md", "Dead letters")
+    assert set(ErrorDetail._fields) == described("wire.md", "Dead letters")
 
 
 def test_schema_states_the_fields_and_defaults_of_a_consumer() -> None:

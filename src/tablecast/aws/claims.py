@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tablecast.aws.objects import Objects
 from tablecast.claim import Claim
 from tablecast.errors import AwsError
 
 
-@dataclass(frozen=True, slots=True)
 class BucketClaims:
     """
     `ports.Claims` in a bucket.
@@ -19,8 +16,9 @@ class BucketClaims:
         bucket: Where `put` puts them; None for a reader, which is told where they are.
     """
 
-    objects: Objects
-    bucket: str | None = None
+    def __init__(self, objects: Objects, bucket: str | None = None) -> None:
+        self.objects = objects
+        self.bucket = bucket
 
     def put(self, body: bytes) -> Claim:
         """

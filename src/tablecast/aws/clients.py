@@ -7,8 +7,6 @@ The AWS clients of a function: lean ones, or botocore's where the environment as
 | `botocore` | botocore's, with all of its settings and configuration files |
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Mapping
 from functools import partial

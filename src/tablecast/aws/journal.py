@@ -16,7 +16,6 @@ import errno
 import json
 import mmap
 import os
-from pathlib import Path
 from typing import Final, TypeAlias
 
 from tablecast.ports import CrashMark
@@ -41,14 +40,15 @@ class FileJournal:
         folder: Where the files live; made when missing.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._crashes = folder / "crashes"
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        # Paths as text: `pathlib` would be a twentieth of a function's start.
+        self._crashes = os.path.join(folder, "crashes")  # noqa: PTH118
         self._page: mmap.mmap | None = None
-        current = folder / "current"
+        current = os.path.join(folder, "current")  # noqa: PTH118
         self._marks = _read(self._crashes)
         left = _read_current(current)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            os.makedirs(folder, exist_ok=True)  # noqa: PTH103
             for message_id, marks in left.items():
                 before = self._marks.pop(message_id, [])
                 self._marks[message_id] = [*before, *marks][-MARKS_MAX:]
@@ -91,12 +91,13 @@ class FileJournal:
 
     def _save(self) -> None:
         """Write the crashes; a process that ends half-way leaves the old ones."""
-        draft = self._crashes.with_suffix(".new")
-        draft.write_text(json.dumps(self._marks), encoding="utf-8")
-        draft.replace(self._crashes)
+        draft = f"{self._crashes}.new"
+        with open(draft, "w", encoding="utf-8") as file:  # noqa: PTH123
+            file.write(json.dumps(self._marks))
+        os.replace(draft, self._crashes)  # noqa: PTH105
 
 
-def _mapped(path: Path) -> mmap.mmap:
+def _mapped(path: str) -> mmap.mmap:
     """Return the file, made as long as it has to be, mapped into memory."""
     file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
@@ -108,10 +109,10 @@ def _mapped(path: Path) -> mmap.mmap:
         os.close(file)
 
 
-def _read_current(path: Path) -> _Marks:
+def _read_current(path: str) -> _Marks:
     """Return what was in progress; a torn, foreign or missing line says nothing."""
     try:
-        line, end, _ = path.read_text(encoding="utf-8").partition("\n")
+        line, end, _ = _text(path).partition("\n")
     except (OSError, ValueError):
         return {}
     parts = line.split("\t")
@@ -121,13 +122,18 @@ def _read_current(path: Path) -> _Marks:
     return {message_id: [(event_id, int(count))]} if count.isascii() and count.isdigit() else {}
 
 
-def _read(path: Path) -> _Marks:
+def _read(path: str) -> _Marks:
     """Return the crashes of before; a torn, foreign or missing file says nothing."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(_text(path))
         return {
             str(key): [(str(event_id), int(count)) for event_id, count in marks]
             for key, marks in found.items()
         }
     except (OSError, ValueError, AttributeError, TypeError, LookupError):
         return {}
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="utf-8") as file:  # noqa: PTH123
+        return file.read()

@@ -10,10 +10,8 @@ Source:
     2026-11-23); `tests/unit/test_aws_endpoints.py` holds this module to all their regions.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from typing import Final, Literal, NamedTuple, TypeAlias, get_args
+from typing import Final, Literal, NamedTuple, Self, TypeAlias, get_args
 
 from tablecast.aws.lean_http import Origin
 from tablecast.aws.sigv4 import percent_encoded
@@ -43,7 +41,7 @@ class Endpoint(NamedTuple):
     given: bool
 
     @classmethod
-    def parse(cls, url: str, *, where: str, given: bool = True) -> Endpoint:
+    def parse(cls, url: str, *, where: str, given: bool = True) -> Self:
         """
         Return the endpoint of a URL.
 

@@ -15,8 +15,6 @@ No redirects, cookies, proxies or streaming; requests go out in one write, answe
 The second row is what a function meets that was frozen for longer than the other side waits.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import select
@@ -218,7 +216,7 @@ class LeanHttp:
             ) from error
 
 
-def _tls_context(ca_bundle: str | None) -> ssl.SSLContext:
+def _tls_context(ca_bundle: str | None) -> "ssl.SSLContext":
     """Return a context that verifies certificates and names."""
     import ssl  # noqa: PLC0415 - as above
     from importlib.util import find_spec  # noqa: PLC0415 - needed where TLS is, as is the next

@@ -12,12 +12,10 @@ What the lean client takes from the environment, read once.
 | `AWS_CA_BUNDLE`, `REQUESTS_CA_BUNDLE` | file of certificates to trust |
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from tablecast.aws.lean_endpoints import SERVICES, Service
 from tablecast.aws.sigv4 import Keys
@@ -45,7 +43,7 @@ class LeanSettings(NamedTuple):  # A dataclass costs a cold start three times as
     ca_bundle: str | None = None
 
     @classmethod
-    def read(cls, environment: Mapping[str, str] | None = None) -> LeanSettings:
+    def read(cls, environment: Mapping[str, str] | None = None) -> Self:
         """
         Return the settings of *environment*, the process's own when omitted.
 

@@ -1,7 +1,5 @@
 """Send messages, and find queues by name, with the lean client."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Sequence

@@ -9,8 +9,6 @@ Source:
     open are botocore 1.43.106's, and `tests/property/test_sigv4.py` holds this module to them.
 """
 
-from __future__ import annotations
-
 import hmac
 import time
 from collections.abc import Iterable

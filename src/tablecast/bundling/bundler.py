@@ -41,13 +41,8 @@ Most bytes that a function's code may unpack to.
 Source: docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html (checked 2026-11-23)
 """
 
-ON_LAMBDA: Final = (
-    "attributes", "aws", "batching.py", "change", "claim.py", "codec.py", "compression.py",
-    "consume", "declare", "errors.py", "filters", "handlers", "limits.py", "loading.py",
-    "outcome.py", "paths.py", "ports", "relay", "retry.py", "routing.py", "schema", "wire.py",
-    "version.py", "__init__.py", "py.typed",
-)  # fmt: skip
-"""What of Tablecast a function carries: not the command line, the local runtime, the constructs."""
+NOT_ON_LAMBDA: Final = ("bundling", "cli", "constructs", "local", "mapping", "ops", "testing")
+"""Parts of Tablecast that no function carries: command line, local runtime, constructs ..."""
 
 NOT_IN_THE_RELAY: Final = (
     "aws_lambda_powertools/event_handler",
@@ -236,11 +231,10 @@ def _own_lock() -> tuple[Requirement, ...]:
 
 def _own_files() -> Iterator[tuple[str, Path]]:
     root = Path(tablecast.__file__).parent
-    for name in ON_LAMBDA:
-        start = root / name
-        for path in (start,) if start.is_file() else sorted(start.rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
-                yield f"tablecast/{path.relative_to(root).as_posix()}", path
+    for path in sorted(root.rglob("*")):
+        parts = path.relative_to(root).parts
+        if path.is_file() and parts[0] not in NOT_ON_LAMBDA and "__pycache__" not in parts:
+            yield f"tablecast/{'/'.join(parts)}", path
 
 
 def _known_digest(path: Path) -> str:

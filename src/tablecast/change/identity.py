@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from functools import total_ordering
 from typing import Any, Final, Literal, Self, TypeAlias
 
 from tablecast.attributes import AttributeValue, number_text, parse_binary, parse_number
@@ -28,12 +28,33 @@ def is_sequence_number(text: Any) -> bool:
     )
 
 
-@dataclass(frozen=True, order=True, slots=True)
+@total_ordering
 class SequenceNumber:
-    """Position in a shard: ordered as a number, reported as the text that arrived."""
+    """
+    Position in a shard: ordered as a number, reported as the text that arrived.
 
-    value: int
-    text: str = field(compare=False)  # Lambda matches an item identifier exactly, padding included.
+    Args:
+        value: The number.
+        text: As it was written; Lambda matches an item identifier exactly, padding included.
+    """
+
+    __slots__ = ("text", "value")
+
+    def __init__(self, value: int, text: str) -> None:
+        self.value: Final = value
+        self.text: Final = text
+
+    def __eq__(self, other: object) -> bool:
+        return self.value == other.value if isinstance(other, SequenceNumber) else NotImplemented
+
+    def __lt__(self, other: SequenceNumber) -> bool:
+        return self.value < other.value
+
+    def __hash__(self) -> int:
+        return hash(self.value)
+
+    def __repr__(self) -> str:
+        return f"SequenceNumber({self.text!r})"
 
     @classmethod
     def parse(cls, text: Any) -> Self:

@@ -1,11 +1,8 @@
 """The change record as a value: cheap to make, decoded only where it is looked at."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Generic, cast, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, cast, overload
 
 from tablecast.attributes import decode_item, decode_value, same_value
 from tablecast.change.identity import EventName, Record, SequenceNumber, item_id
@@ -34,8 +31,7 @@ _UNREAD: Final = object()
 _ARN_RESOURCE: Final = 5  # arn:aws:dynamodb:region:account:table/name/stream/label
 
 
-@dataclass(frozen=True, slots=True)
-class FieldChange:
+class FieldChange(NamedTuple):
     """One attribute before and after a change; None where it is absent (or is null)."""
 
     old: Any
@@ -112,18 +108,18 @@ class Change(Generic[ItemT_co]):
     @classmethod
     def from_record(
         cls, record: Record, *, model: None = None, receive_count: int = 1
-    ) -> Change[dict[str, Any]]: ...
+    ) -> "Change[dict[str, Any]]": ...
 
     @overload
     @classmethod
     def from_record(
         cls, record: Record, *, model: type[ModelT], receive_count: int = 1
-    ) -> Change[ModelT]: ...
+    ) -> "Change[ModelT]": ...
 
     @classmethod
     def from_record(
         cls, record: Record, *, model: type[Any] | None = None, receive_count: int = 1
-    ) -> Change[Any]:
+    ) -> "Change[Any]":
         """
         Return the change that *record* states; the record is kept, not copied.
 
@@ -161,7 +157,7 @@ class Change(Generic[ItemT_co]):
         loads: Loads,
         model: type[Any] | None = None,
         receive_count: int = 1,
-    ) -> Change[Any]:
+    ) -> "Change[Any]":
         """
         Return a change whose record is not parsed until something of it is asked for.
 
@@ -348,7 +344,7 @@ class Change(Generic[ItemT_co]):
     def __hash__(self) -> int:
         return hash(self.event_id)
 
-    def __reduce__(self) -> tuple[Callable[..., Change[Any]], tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[Callable[..., "Change[Any]"], tuple[Any, ...]]:
         return _made_again, (self.record, self._model, self.receive_count)
 
     def __repr__(self) -> str:

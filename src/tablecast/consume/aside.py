@@ -1,10 +1,8 @@
 """Changes of one message on their way to the dead-letter queue, some at a time."""
 
-from __future__ import annotations
-
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from tablecast.change import Record
 from tablecast.claim import Claim
@@ -17,15 +15,13 @@ from tablecast.limits import SQS_BATCH_ENTRIES_MAX
 from tablecast.wire import ErrorDetail
 
 
-@dataclass(frozen=True, slots=True)
-class _Pending:
+class _Pending(NamedTuple):
     letter: Letter
     item: str | None
     failure: Failure
 
 
-@dataclass(frozen=True, slots=True)
-class Flushed:
+class Flushed(NamedTuple):
     """
     What came of changes that were to be set aside.
 

@@ -1,11 +1,8 @@
 """Set changes aside: send each to the consumer's dead-letter queue with the reason."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from tablecast.batching import pack
 from tablecast.change import Record
@@ -20,8 +17,7 @@ _ERROR_ATTRIBUTE: Final = "tablecast.error"
 _ATTRIBUTE_CHARACTERS_MAX: Final = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
+class Letter(NamedTuple):
     """
     A change to set aside.
 
@@ -43,8 +39,7 @@ class Letter:
     claim: Claim | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(NamedTuple):
     id: str
     message: OutgoingMessage
 
@@ -149,7 +144,7 @@ def _message(id_: str, letter: Letter) -> OutgoingMessage:
     line = encode_line(letter.record)
     source = letter.record.get("eventSourceARN")
     body = ""
-    for error in (letter.error, replace(letter.error, traceback="")):
+    for error in (letter.error, letter.error._replace(traceback="")):
         body = encode_packed(
             [line],
             source=source if isinstance(source, str) else "",

@@ -1,11 +1,8 @@
 """What went wrong with a change, in words."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from traceback import format_exception
 from types import TracebackType
-from typing import Final
+from typing import Final, NamedTuple, Self
 
 from tablecast.ports import CrashMark
 
@@ -16,8 +13,7 @@ NOT_STARTED: Final = "NotStarted"
 """Error type of a change whose turn never came in the time that there was."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """
     A failure.
 
@@ -32,7 +28,7 @@ class Failure:
     traceback: str = ""
 
     @classmethod
-    def of(cls, error: BaseException, *, own_files: frozenset[str] = frozenset()) -> Failure:
+    def of(cls, error: BaseException, *, own_files: frozenset[str] = frozenset()) -> Self:
         """
         Return the failure that an exception is.
 
@@ -52,7 +48,7 @@ class Failure:
         return cls(kind, text, traceback)
 
     @classmethod
-    def process_ended(cls, mark: CrashMark) -> Failure:
+    def process_ended(cls, mark: CrashMark) -> Self:
         """Return the failure of a change in which a process ended."""
         return cls(
             PROCESS_ENDED,
@@ -61,7 +57,7 @@ class Failure:
         )
 
     @classmethod
-    def not_started(cls, receive_count: int) -> Failure:
+    def not_started(cls, receive_count: int) -> Self:
         """Return the failure of a change whose turn never came."""
         return cls(
             NOT_STARTED, f"no time was left for it in the {receive_count} receives of its message"

@@ -1,17 +1,13 @@
 """Which changes of a message are finished: what lets a message that failed in part go on."""
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 MESSAGES_MAX: Final = 200
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(NamedTuple):
     receive_count: int
     event_ids: AbstractSet[str]
 

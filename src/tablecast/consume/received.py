@@ -1,16 +1,12 @@
 """A message as Lambda hands it over."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from tablecast.errors import MalformedMessageError
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(NamedTuple):
     """
     A received message.
 
@@ -29,7 +25,7 @@ class Received:
     trace_header: str | None
 
     @classmethod
-    def parse(cls, record: Any) -> Received:
+    def parse(cls, record: Any) -> Self:
         """
         Return the message of one record of an SQS event.
 

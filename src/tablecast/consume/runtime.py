@@ -1,10 +1,8 @@
 """What all messages of a consumer are handled with."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from tablecast.codec import STANDARD, Codec
 from tablecast.consume.deadletters import DeadLetters
@@ -16,8 +14,7 @@ _MARGIN_SHARE: Final = 0.1
 _LETTER_MARGIN_SHARE: Final = 0.2
 
 
-@dataclass(frozen=True, slots=True)
-class ConsumeSettings:
+class ConsumeSettings(NamedTuple):
     """
     Bounds of a consumer; the defaults suit any function.
 

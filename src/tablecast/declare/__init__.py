@@ -8,6 +8,8 @@ synthesis and the command line use too. It can be printed, compared and written 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tablecast.change import EventName
 from tablecast.declare.consumer import EVENT_NAMES, Consumer, Order
 from tablecast.declare.names import (
@@ -19,8 +21,11 @@ from tablecast.declare.names import (
     queue_name,
     relay_function_name,
 )
-from tablecast.declare.pipeline import ConsumerOptions, Pipeline
-from tablecast.declare.table import KeyType, Table
+from tablecast.lazily import lazily
+
+if TYPE_CHECKING:
+    from tablecast.declare.pipeline import ConsumerOptions, Pipeline
+    from tablecast.declare.table import KeyType, Table
 
 __all__ = [
     "EVENT_NAMES",
@@ -39,3 +44,12 @@ __all__ = [
     "queue_name",
     "relay_function_name",
 ]
+
+if not TYPE_CHECKING:  # A relay needs what a consumer declares, not how it is declared.
+    __getattr__ = lazily(
+        __name__,
+        {
+            "tablecast.declare.pipeline": ("ConsumerOptions", "Pipeline"),
+            "tablecast.declare.table": ("KeyType", "Table"),
+        },
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
@@ -92,6 +91,8 @@ def known(where: str, what: str, names: Iterable[Any], known_names: Collection[s
 def nearest(value: Any, choices: Collection[str]) -> str:
     """Return `did you mean 'x'?`, or nothing when no choice is near."""
     if isinstance(value, str):
+        import difflib  # noqa: PLC0415 - only a mistake needs it
+
         by_folded = {choice.casefold(): choice for choice in choices}
         found = difflib.get_close_matches(value.casefold(), by_folded, n=1)
         if found:

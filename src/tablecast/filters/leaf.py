@@ -13,12 +13,9 @@ The list of values at the end of a pattern: parsed once, then asked about every 
 One entry that fits is enough.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from tablecast.filters.values import Scalar, Scalars, invalid
 
@@ -26,8 +23,7 @@ _ONE_BOUND: Final = 2
 _TWO_BOUNDS: Final = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(NamedTuple):
     """Numbers from *low* to *high*, compared as doubles."""
 
     low: float = -math.inf
@@ -35,14 +31,14 @@ class Range:
     is_low_in: bool = True
     is_high_in: bool = True
 
-    def __contains__(self, number: float) -> bool:
+    def has(self, number: float) -> bool:
+        """Return whether *number* is in it."""
         return (self.low < number or (self.is_low_in and self.low == number)) and (
             number < self.high or (self.is_high_in and self.high == number)
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
+class Leaf(NamedTuple):
     """What a leaf of an event may be; made by `parse_leaf`."""
 
     equal: Scalars
@@ -56,7 +52,7 @@ class Leaf:
 
     def accepts(self, value: Any) -> bool:
         """Return whether one scalar of an event is let through."""
-        if self.is_present_enough or value in self.equal:
+        if self.is_present_enough or self.equal.has(value):
             return True
         if isinstance(value, str):
             if value.startswith(self.prefixes) or value.endswith(self.suffixes):
@@ -65,9 +61,9 @@ class Leaf:
                 return True
         elif self.ranges and isinstance(value, (int, float)) and not isinstance(value, bool):
             number = _double(value)
-            if any(number in each for each in self.ranges):
+            if any(each.has(number) for each in self.ranges):
                 return True
-        return any(value not in excluded for excluded in self.exclusions)
+        return any(not excluded.has(value) for excluded in self.exclusions)
 
 
 def parse_leaf(entries: Sequence[Any], place: str) -> Leaf:

@@ -20,14 +20,11 @@ Source:
     library knows and the guide does not list (wildcard, cidr, nested operators) is refused.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from tablecast.errors import UsageError
 from tablecast.filters.leaf import Leaf, parse_leaf
@@ -41,21 +38,20 @@ _COPIED_LEVELS_MAX: Final = 2 * _LEVELS_MAX + 4  # $or has a list too; a leaf ha
 _NOTHING: Final[Mapping[str, Any]] = {}  # An absent field: like an object, it holds no value.
 
 
-@dataclass(frozen=True, slots=True)
-class _Node:
+class _Node(NamedTuple):
     """An object of a pattern: fields that must all hold, and objects of which one must."""
 
     leaves: tuple[tuple[str, Leaf], ...]
-    objects: tuple[tuple[str, _Node], ...]
-    alternatives: tuple[_Node, ...]
+    objects: tuple[tuple[str, "_Node"], ...]
+    alternatives: tuple["_Node", ...]
 
 
-@dataclass(frozen=True, slots=True, repr=False)
 class FilterPattern:
     """A filter pattern, ready to be asked; made by `parse`. Equal patterns let the same through."""
 
-    _root: _Node
-    _pattern: dict[str, Any] = field(compare=False)
+    def __init__(self, root: _Node, pattern: dict[str, Any]) -> None:
+        self._root: Final = root
+        self._pattern: Final = pattern
 
     @classmethod
     def parse(cls, pattern: str | Mapping[str, Any]) -> Self:
@@ -82,6 +78,12 @@ class FilterPattern:
     def to_dict(self) -> dict[str, Any]:
         """Return the pattern in plain JSON values; the caller's to keep."""
         return {name: _plain(below, name, 0) for name, below in self._pattern.items()}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FilterPattern) and self._root == other._root
+
+    def __hash__(self) -> int:
+        return hash(self._root)
 
     def __repr__(self) -> str:
         return f"FilterPattern.parse({self._pattern!r})"

@@ -4,11 +4,8 @@ JSON scalars as filters see them: apart by type, numbers by the text that states
 Python takes `True` for `1` and `1` for `1.0`; a filter must not.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Self, TypeAlias
+from typing import Any, NamedTuple, Self, TypeAlias
 
 from tablecast import codec
 from tablecast.errors import UsageError
@@ -46,8 +43,7 @@ def parse_json(text: str) -> Any:
 _read = codec.reader(WrittenFloat)
 
 
-@dataclass(frozen=True, slots=True)
-class Scalars:
+class Scalars(NamedTuple):
     """A set of scalars that tells apart what JSON tells apart; made by `of`."""
 
     texts: frozenset[str]
@@ -67,7 +63,8 @@ class Scalars:
                 others.add(_written(value))
         return cls(frozenset(texts), frozenset(integers), frozenset(others))
 
-    def __contains__(self, value: object) -> bool:
+    def has(self, value: object) -> bool:
+        """Return whether *value* is one of them, as a filter compares."""
         if isinstance(value, str):
             return value in self.texts
         if isinstance(value, int) and not isinstance(value, bool):

@@ -7,7 +7,6 @@ give the same: a number of more than 64 bits, half a surrogate pair, NaN.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from tablecast import codec
@@ -16,7 +15,7 @@ from tablecast.handlers.fast_zstd import COMPRESSIONS
 try:
     import msgspec
 except ImportError:  # an extra: functions run without it, at more CPU
-    FASTEST = replace(codec.STANDARD, compressions=COMPRESSIONS)
+    FASTEST = codec.STANDARD._replace(compressions=COMPRESSIONS)
 else:
     _encode = msgspec.json.Encoder().encode
     _decode = msgspec.json.Decoder(strict=True).decode

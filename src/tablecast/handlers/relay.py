@@ -1,8 +1,13 @@
 """Lambda entry point of the relay: it puts the parts together, `tablecast.relay` decides."""
 
+# ruff: noqa: E402
 from __future__ import annotations
 
 import gc
+
+# What is imported stays for ever: to look for garbage in it would be a twentieth of the start.
+gc.disable()
+
 import random
 from collections.abc import Mapping
 from typing import Any, Final
@@ -11,7 +16,6 @@ from tablecast.aws.claims import BucketClaims
 from tablecast.aws.clients import aws_clients
 from tablecast.aws.clock import SystemClock
 from tablecast.handlers.concurrency import ThreadedRunAll
-from tablecast.handlers.event_text import ask_for_text
 from tablecast.handlers.fast_json import FASTEST
 from tablecast.handlers.relaying import RelayFunction
 from tablecast.handlers.settings import RelayFunctionSettings, trace_header
@@ -53,11 +57,14 @@ FUNCTION = RelayFunction(
 )
 
 
-if SETTINGS.event_as_text and not ask_for_text():
-    LOG.warning(
-        "TABLECAST_EVENT is text, but events will be parsed: msgspec is not installed, or this is "
-        "not the runtime client that Tablecast knows"
-    )
+if SETTINGS.event_as_text:
+    from tablecast.handlers.event_text import ask_for_text
+
+    if not ask_for_text():
+        LOG.warning(
+            "TABLECAST_EVENT is text, but events will be parsed: msgspec is not installed, or this "
+            "is not the runtime client that Tablecast knows"
+        )
 
 
 def _handle(event: Mapping[str, Any], context: Any) -> PartialBatchResponse:
@@ -73,9 +80,9 @@ def _handle(event: Mapping[str, Any], context: Any) -> PartialBatchResponse:
 
 # An event is up to a million objects, none of them part of a cycle: looking for cycles among them,
 # every few hundred, would be a third of the time. What was imported stays for ever.
-gc.collect()
 gc.freeze()
 gc.set_threshold(GARBAGE_OBJECTS, 10, 10)
+gc.enable()
 
 handler: Handler = (
     traced(_handle, service=SETTINGS.pipeline, log=LOG) if SETTINGS.tracing else _handle

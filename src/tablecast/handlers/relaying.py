@@ -8,7 +8,6 @@ from typing import Any, Final, Protocol
 from tablecast.compression import ZLIB
 from tablecast.declare import Consumer
 from tablecast.errors import DeclarationError, TablecastError, UsageError
-from tablecast.handlers.event_text import TextEvent
 from tablecast.handlers.settings import RelayFunctionSettings
 from tablecast.handlers.telemetry import emit
 from tablecast.outcome import PartialBatchResponse
@@ -102,7 +101,9 @@ class RelayFunction:
             AwsError: The parameters, or a queue, cannot be found; the batch comes again.
             MalformedRecordError: A record has no sequence number; the batch comes again, bisected.
         """
-        rows = event.rows() if isinstance(event, TextEvent) else None
+        # Only an `event_text.TextEvent` has it; that module is imported where events come as text.
+        cut = getattr(event, "rows", None)
+        rows = None if cut is None else cut()
         if rows is not None:
             result = self._current_relay().relay_rows(
                 rows, invocation_id=request_id, deadline_at=deadline_at, trace=trace

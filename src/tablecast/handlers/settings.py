@@ -14,14 +14,9 @@ The environment of a function, read once.
 | `POWERTOOLS_LOG_LEVEL`, ... | optional | optional | Powertools' own |
 """
 
-from __future__ import annotations
-
 import os
-import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple, Self
 
 from tablecast.declare import parameter_path
 from tablecast.errors import UsageError
@@ -29,9 +24,11 @@ from tablecast.errors import UsageError
 TRUE_WORDS: Final = ("1", "on", "true", "yes")
 EVENT_FORMS: Final = ("parsed", "text")
 
+# `pathlib` and `tempfile` would be an eighth of a function's start.
+_TEMPORARY: Final = "/tmp"  # noqa: S108 - the one folder that a function can write to
 
-@dataclass(frozen=True, slots=True)
-class RelayFunctionSettings:
+
+class RelayFunctionSettings(NamedTuple):
     """
     What the relay is told by its environment.
 
@@ -48,7 +45,7 @@ class RelayFunctionSettings:
     event_as_text: bool = False
 
     @classmethod
-    def read(cls, environment: Mapping[str, str] | None = None) -> RelayFunctionSettings:
+    def read(cls, environment: Mapping[str, str] | None = None) -> Self:
         """
         Return the settings of *environment*, the process's own when omitted.
 
@@ -65,8 +62,7 @@ class RelayFunctionSettings:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ConsumerFunctionSettings:
+class ConsumerFunctionSettings(NamedTuple):
     """
     What a consumer function is told by its environment.
 
@@ -83,11 +79,11 @@ class ConsumerFunctionSettings:
     parameter_path: str
     consumer: str
     module: str
-    journal_dir: Path
+    journal_dir: str
     tracing: bool = False
 
     @classmethod
-    def read(cls, environment: Mapping[str, str] | None = None) -> ConsumerFunctionSettings:
+    def read(cls, environment: Mapping[str, str] | None = None) -> Self:
         """
         Return the settings of *environment*, the process's own when omitted.
 
@@ -97,13 +93,15 @@ class ConsumerFunctionSettings:
         given = _environment(environment)
         pipeline = _needed(given, "TABLECAST_PIPELINE")
         consumer = _needed(given, "TABLECAST_CONSUMER")
-        folder = given.get("TABLECAST_JOURNAL_DIR") or Path(tempfile.gettempdir(), "tablecast")
+        folder = given.get("TABLECAST_JOURNAL_DIR") or os.path.join(  # noqa: PTH118 - see below
+            given.get("TMPDIR") or _TEMPORARY, "tablecast"
+        )
         return cls(
             pipeline=pipeline,
             parameter_path=_parameter_path(given, pipeline),
             consumer=consumer,
             module=_needed(given, "TABLECAST_MODULE"),
-            journal_dir=Path(folder, f"{pipeline}-{consumer}"),
+            journal_dir=os.path.join(folder, f"{pipeline}-{consumer}"),  # noqa: PTH118
             tracing=_tracing(given),
         )
 

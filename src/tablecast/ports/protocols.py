@@ -6,10 +6,8 @@ and a float of epoch seconds where a machine compares it; a name ending in `_at`
 its type.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from tablecast.claim import Claim
@@ -32,8 +30,7 @@ class Clock(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class OutgoingMessage:
+class OutgoingMessage(NamedTuple):
     """
     One entry of a SendMessageBatch call.
 
@@ -51,11 +48,10 @@ class OutgoingMessage:
     group_id: str | None = None
     deduplication_id: str | None = None
     trace_header: str | None = None
-    attributes: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class FailedEntry:
+class FailedEntry(NamedTuple):
     """One entry that SQS did not take; *sender_fault* means that it never will."""
 
     id: str

@@ -17,7 +17,7 @@ Waits between tries have full jitter. Nothing is ever dropped: an entry is taken
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Final
 
 from tablecast.errors import AwsError
@@ -34,8 +34,7 @@ _CONTENT_CODES: Final = frozenset(
 )
 
 
-@dataclass(slots=True)
-class SendReport:
+class SendReport(SimpleNamespace):
     """
     What became of the entries of one batch; those in neither mapping were taken.
 
@@ -46,10 +45,12 @@ class SendReport:
         retries: How many of those were repeats.
     """
 
-    refused: dict[str, FailedEntry] = field(default_factory=dict)
-    failed: dict[str, FailedEntry] = field(default_factory=dict)
-    requests: int = 0
-    retries: int = 0
+    def __init__(self, requests: int = 0, retries: int = 0) -> None:
+        super().__init__()
+        self.refused: dict[str, FailedEntry] = {}
+        self.failed: dict[str, FailedEntry] = {}
+        self.requests = requests
+        self.retries = retries
 
 
 class PatientSender:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
@@ -36,14 +35,14 @@ _NO_GROUP: Final = "unknown"  # Of a record whose keys cannot be read, in a FIFO
 _COMPRESS_DEAD_LETTER_ABOVE_BYTES: Final = 128 * 1024
 
 
-@dataclass(slots=True)
 class Note:
     """Something to log: how many changes met the same end for the same reason."""
 
-    outcome: str
-    code: str
-    message: str
-    sequence_numbers: list[SequenceNumber] = field(default_factory=list)
+    def __init__(self, outcome: str, code: str, message: str) -> None:
+        self.outcome = outcome
+        self.code = code
+        self.message = message
+        self.sequence_numbers: list[SequenceNumber] = []
 
 
 class Delivery:
@@ -135,7 +134,7 @@ class Delivery:
             code = error.code if isinstance(error, AwsError) else type(error).__name__
             self._close(lane, FailedEntry(parcel.id, code, str(error), sender_fault=False))
             return False
-        lane[0] = replace(parcel, claim=claim)
+        lane[0] = parcel._replace(claim=claim)
         self.counts.claims += 1
         return True
 

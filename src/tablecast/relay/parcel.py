@@ -1,12 +1,9 @@
 """A message on its way: which changes it carries, and what is written of them."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from tablecast.claim import Claim
 from tablecast.compression import ZLIB, Compression
@@ -22,8 +19,19 @@ class Encoded(NamedTuple):
     line: bytes
 
 
-@dataclass(frozen=True)
-class Parcel:
+class _Parcel(NamedTuple):
+    id: str
+    changes: Sequence[Encoded]
+    group: str | None
+    source: str
+    trace: str | None
+    invocation_id: str
+    packed: bool
+    compression: Compression | None
+    claim: Claim | None = None
+
+
+class Parcel(_Parcel):
     """
     A message to be; its text is written when it is asked for, and once.
 
@@ -38,16 +46,6 @@ class Parcel:
         compression: How the changes are compressed; None for not at all.
         claim: Where the changes lie, when the message carries only that.
     """
-
-    id: str
-    changes: Sequence[Encoded]
-    group: str | None
-    source: str
-    trace: str | None
-    invocation_id: str
-    packed: bool
-    compression: Compression | None
-    claim: Claim | None = None
 
     @cached_property
     def body(self) -> str:
@@ -97,6 +95,6 @@ class Parcel:
             trace_header=self.trace,
         )
 
-    def part(self, id_: str, which: slice) -> Parcel:
+    def part(self, id_: str, which: slice) -> Self:
         """Return a parcel of some of the changes."""
-        return replace(self, id=id_, changes=self.changes[which])
+        return self._replace(id=id_, changes=self.changes[which])

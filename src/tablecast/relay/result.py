@@ -1,16 +1,14 @@
 """What came of a batch of change records."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import NamedTuple
 
 from tablecast.change import SequenceNumber
 from tablecast.outcome import PartialBatchResponse, stream_response
 
 
-@dataclass(slots=True)
-class ConsumerCounts:
+class ConsumerCounts(SimpleNamespace):
     """
     The account of one consumer: matched = sent + dead_lettered + failed.
 
@@ -25,18 +23,29 @@ class ConsumerCounts:
         claims: Changes too large for a message, which lie in the bucket.
     """
 
-    matched: int = 0
-    sent: int = 0
-    dead_lettered: int = 0
-    failed: int = 0
-    messages: int = 0
-    requests: int = 0
-    retries: int = 0
-    claims: int = 0
+    def __init__(
+        self,
+        matched: int = 0,
+        sent: int = 0,
+        dead_lettered: int = 0,
+        failed: int = 0,
+        messages: int = 0,
+        requests: int = 0,
+        retries: int = 0,
+        claims: int = 0,
+    ) -> None:
+        super().__init__()
+        self.matched = matched
+        self.sent = sent
+        self.dead_lettered = dead_lettered
+        self.failed = failed
+        self.messages = messages
+        self.requests = requests
+        self.retries = retries
+        self.claims = claims
 
 
-@dataclass(frozen=True, slots=True)
-class RelayResult:
+class RelayResult(NamedTuple):
     """
     What came of one batch.
 

@@ -1,10 +1,7 @@
 """What a relay is set up with."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from tablecast.batching import PACK_BYTES_MAX, PACK_CHANGES_MAX
 from tablecast.compression import ZLIB, Compression
@@ -15,8 +12,7 @@ COMPRESS_ABOVE_BYTES: Final = SQS_BILLING_UNIT_BYTES - 4_096
 """Plain bytes for one consumer above which packs are compressed: below, nothing is saved."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """
     Where the changes of one consumer go.
 
@@ -37,8 +33,7 @@ class Target:
         return next((each for each in offered if each.name in self.reads), ZLIB)
 
 
-@dataclass(frozen=True, slots=True)
-class RelaySettings:
+class RelaySettings(NamedTuple):
     """
     Bounds of a relay; the defaults suit any stream.
 
