@@ -8,6 +8,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 RUNS = 7
@@ -39,7 +40,7 @@ STATEMENTS = {
 
 def _environment(name: str) -> dict[str, str]:
     client = {"TABLECAST_AWS_CLIENT": "botocore"} if name.endswith("botocore") else {}
-    return {**os.environ, **ENVIRONMENT, **client}
+    return {**os.environ, **ENVIRONMENT, **client, "PYTHONPATH": str(Path(__file__).parents[1])}
 
 
 def cpu_ms(name: str, statement: str) -> float:
