@@ -35,13 +35,13 @@ class Head(NamedTuple):
         event_id: Its eventID, not empty.
         event_name: Its eventName.
         sequence_number: Its SequenceNumber, decimal digits.
-        keys: JSON text of its Keys, an object.
+        keys: Its Keys, an object; None when the record is at hand.
     """
 
     event_id: str
     event_name: str
     sequence_number: str
-    keys: bytes
+    keys: dict[str, Any] | None
 
 
 ReadEnvelope: TypeAlias = Callable[[str], "dict[str, Any] | None"]

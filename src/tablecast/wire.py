@@ -129,30 +129,6 @@ class ErrorDetail(NamedTuple):
         )
 
 
-class RecordText(NamedTuple):
-    """A change record of a packed message that is still text: where it stands, how it is read."""
-
-    line: memoryview
-    place: int
-    constants: Mapping[str, str]
-    loads: Loads
-
-    def parse(self) -> Record:
-        """
-        Return the record.
-
-        Raises:
-            MalformedMessageError: It is no JSON object.
-        """
-        try:
-            record = self.loads(str(self.line, "utf-8"))
-        except ValueError as error:  # not UTF-8 is one
-            raise MalformedMessageError(
-                f"data[{self.place}]", rule="JSON in UTF-8", got=_described(self.line)
-            ) from error
-        return {**self.constants, **_object(record, f"data[{self.place}]")}
-
-
 class Lines(Sequence[Record]):
     """
     Change records that are parsed when they are asked for, each time anew.
@@ -161,12 +137,13 @@ class Lines(Sequence[Record]):
     A line that is no change record raises `MalformedMessageError` when it is reached.
     """
 
-    __slots__ = ("_constants", "_lines", "_loads")
+    __slots__ = ("_constants", "_loads", "texts")
 
     def __init__(
         self, lines: Sequence[memoryview], *, constants: Mapping[str, str], loads: Loads
     ) -> None:
-        self._lines = lines
+        self.texts: Final = lines
+        """The changes unparsed, without what the envelope says of them."""
         self._constants = constants
         self._loads = loads
 
@@ -178,21 +155,30 @@ class Lines(Sequence[Record]):
 
     def __getitem__(self, index: int | slice) -> "Record | Lines":
         if isinstance(index, slice):
-            return Lines(self._lines[index], constants=self._constants, loads=self._loads)
-        return RecordText(self._lines[index], index, self._constants, self._loads).parse()
+            return Lines(self.texts[index], constants=self._constants, loads=self._loads)
+        return self.at(index)
 
     def __len__(self) -> int:
-        return len(self._lines)
+        return len(self.texts)
 
     def __iter__(self) -> Iterator[Record]:
-        return (self[index] for index in range(len(self._lines)))
+        return (self.at(place) for place in range(len(self.texts)))
 
-    def texts(self) -> Iterator[RecordText]:
-        """Yield the changes unparsed."""
-        return (
-            RecordText(line, index, self._constants, self._loads)
-            for index, line in enumerate(self._lines)
-        )
+    def at(self, place: int) -> Record:
+        """
+        Return the change at *place*, parsed anew.
+
+        Raises:
+            MalformedMessageError: It is no JSON object.
+        """
+        line = self.texts[place]
+        try:
+            record = self._loads(str(line, "utf-8"))
+        except ValueError as error:  # not UTF-8 is one
+            raise MalformedMessageError(
+                f"data[{place}]", rule="JSON in UTF-8", got=_described(line)
+            ) from error
+        return {**self._constants, **_object(record, f"data[{place}]")}
 
     def __repr__(self) -> str:
         return f"<{len(self)} change records>"

@@ -17,8 +17,8 @@ MARK = CrashMark("event-1", 3)
 def test_the_next_process_finds_what_was_in_progress(tmp_path: Path) -> None:
     """A process that ends between begin and clear leaves its mark."""
     ended = FileJournal(tmp_path / "j")
-    ended.begin("a-long-message-id", CrashMark("a-long-event-id", 12))
-    ended.begin("m", MARK)
+    ended.begin("a-long-message-id", *CrashMark("a-long-event-id", 12))
+    ended.begin("m", *MARK)
     ended.close()
 
     started = FileJournal(tmp_path / "j")
@@ -33,7 +33,7 @@ def test_every_crash_of_a_message_is_remembered(tmp_path: Path) -> None:
     marks = [CrashMark(f"event-{count}", count) for count in range(1, MARKS_MAX + 3)]
     for mark in marks:
         ended = FileJournal(tmp_path)
-        ended.begin("m", mark)
+        ended.begin("m", *mark)
         ended.close()
 
     started = FileJournal(tmp_path)
@@ -45,7 +45,7 @@ def test_every_crash_of_a_message_is_remembered(tmp_path: Path) -> None:
 def test_an_orderly_end_leaves_nothing(tmp_path: Path) -> None:
     """A message that was cleared is not held against the next process."""
     ended = FileJournal(tmp_path)
-    ended.begin("m", MARK)
+    ended.begin("m", *MARK)
     ended.clear("m")
     ended.close()
 
@@ -59,7 +59,7 @@ def test_a_crash_is_remembered_over_other_crashes_until_it_is_cleared(tmp_path: 
     """The message may come again much later, after other messages ended other processes."""
     for message_id in ("1", "2"):
         ended = FileJournal(tmp_path)
-        ended.begin(message_id, MARK)
+        ended.begin(message_id, *MARK)
         ended.close()
     started = FileJournal(tmp_path)
 
@@ -82,7 +82,7 @@ def test_a_torn_journal_says_nothing(tmp_path: Path, content: str) -> None:
     journal = FileJournal(tmp_path)
 
     assert [] == journal.begun("m")
-    journal.begin("m", MARK)
+    journal.begin("m", *MARK)
     journal.close()
     again = FileJournal(tmp_path)
     assert [MARK] == again.begun("m")
@@ -94,7 +94,7 @@ def test_a_journal_that_cannot_be_written_is_done_without(tmp_path: Path) -> Non
     (tmp_path / "file").write_text("", encoding="utf-8")
 
     journal = FileJournal(tmp_path / "file" / "folder")
-    journal.begin("m", MARK)
+    journal.begin("m", *MARK)
     journal.clear("m")
 
     assert [] == journal.begun("m")
@@ -106,7 +106,7 @@ def test_a_full_disk_is_survived(tmp_path: Path) -> None:
     script = (
         "import resource, sys; from pathlib import Path; from tablecast.aws.journal import *;"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)); "
-        "journal = FileJournal(Path(sys.argv[1])); journal.begin('m', CrashMark('e', 1));"
+        "journal = FileJournal(Path(sys.argv[1])); journal.begin('m', 'e', 1);"
         "journal.clear('m'); print(journal.begun('m'))"
     )
 
@@ -123,8 +123,8 @@ def test_a_full_disk_is_survived(tmp_path: Path) -> None:
 def test_a_note_too_long_is_left_out(tmp_path: Path) -> None:
     """What does not fit is not noted; the notes after it are."""
     journal = FileJournal(tmp_path)
-    journal.begin("m" * 5_000, MARK)
-    journal.begin("m", MARK)
+    journal.begin("m" * 5_000, *MARK)
+    journal.begin("m", *MARK)
     journal.close()
 
     assert [MARK] == FileJournal(tmp_path).begun("m")

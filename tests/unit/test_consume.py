@@ -348,7 +348,7 @@ def test_the_journal_names_the_change_in_progress_and_nothing_afterwards() -> No
 def test_a_change_in_which_a_process_ended_comes_last() -> None:
     """Its item waits for the end of the message, so that other items get through first."""
     bench = Bench()
-    bench.journal.begin("m", CrashMark("event-a1", 1))
+    bench.journal.begin("m", *CrashMark("event-a1", 1))
 
     result = bench.consume(message("a1", "b1", "a2", "c1", receive=2))
 
@@ -364,7 +364,7 @@ def test_a_change_in_which_a_process_ended_comes_last() -> None:
 def test_a_message_in_which_a_process_ended_comes_last() -> None:
     """The other messages of the batch get through first; its group keeps its order."""
     bench = Bench()
-    bench.journal.begin("1", CrashMark("event-a1", 1))
+    bench.journal.begin("1", *CrashMark("event-a1", 1))
 
     bench.consume(
         message("a1", mid="1", receive=2),
@@ -378,7 +378,7 @@ def test_a_message_in_which_a_process_ended_comes_last() -> None:
 def test_a_change_in_which_a_process_ended_is_set_aside_unrun_on_the_last_receive() -> None:
     """It could end this process as well; its item goes on behind it."""
     bench = Bench()
-    bench.journal.begin("m", CrashMark("event-a1", LAST - 1))
+    bench.journal.begin("m", *CrashMark("event-a1", LAST - 1))
 
     result = bench.consume(message("a1", "b1", "a2", receive=LAST))
 
@@ -390,7 +390,7 @@ def test_a_change_in_which_a_process_ended_is_set_aside_unrun_on_the_last_receiv
 def test_an_old_crash_says_nothing() -> None:
     """Others have had the message since; the change has its try."""
     bench = Bench()
-    bench.journal.begin("m", CrashMark("event-a1", 1))
+    bench.journal.begin("m", *CrashMark("event-a1", 1))
 
     bench.consume(message("a1", "b1", receive=3))
 
@@ -400,7 +400,7 @@ def test_an_old_crash_says_nothing() -> None:
 def test_a_crash_on_the_last_receive_counts_at_any_later_one() -> None:
     """The change would have been set aside then; it is now."""
     bench = Bench()
-    bench.journal.begin("m", CrashMark("event-a1", LAST))
+    bench.journal.begin("m", *CrashMark("event-a1", LAST))
 
     bench.consume(message("a1", "b1", receive=LAST + 2))
 
@@ -593,7 +593,7 @@ def test_a_list_that_fails_on_the_last_receive_comes_one_by_one() -> None:
 def test_a_list_in_which_a_process_ended_comes_one_by_one() -> None:
     """The journal cannot say which change it was; the next time it can."""
     bench = Bench(batch=True)
-    bench.journal.begin("m", CrashMark("", 1))
+    bench.journal.begin("m", *CrashMark("", 1))
 
     bench.consume(message("a1", "b1", receive=2))
 

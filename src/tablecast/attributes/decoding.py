@@ -133,7 +133,11 @@ def _decode_map(content: Any) -> dict[str, Any]:
     name = ""
     try:
         for name, value in content.items():
-            decoded[name] = _decode(value)
+            # Most attributes are text, and most of those are what they should be.
+            if type(value) is dict and len(value) == 1 and type(text := value.get("S")) is str:
+                decoded[name] = text
+            else:
+                decoded[name] = _decode(value)
     except MalformedRecordError as error:
         raise _within(name, error) from error
     return decoded

@@ -59,10 +59,13 @@ class FileJournal:
             return
         self._write("")
 
-    def begin(self, message_id: str, mark: CrashMark) -> None:
+    def begin(self, message_id: str, event_id: str, receive_count: int) -> None:
         """Note what the handler is about to get."""
         # No JSON: this is written before each change, and read by our own kind only.
-        self._write(f"{mark.receive_count}\t{message_id}\t{mark.event_id}")
+        line = f"{receive_count}\t{message_id}\t{event_id}\n".encode()
+        size = len(line)
+        if self._page is not None and size <= CURRENT_BYTES:
+            self._page[:size] = line
 
     def begun(self, message_id: str) -> list[CrashMark]:
         """Return what was in progress each time a process ended abruptly on this message."""

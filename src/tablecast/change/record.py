@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, cast, overloa
 from tablecast.attributes import decode_item, decode_value, same_value
 from tablecast.change.identity import EventName, Record, SequenceNumber, item_id
 from tablecast.change.model import ModelT, conversion_to
-from tablecast.codec import Head, Loads, loads
+from tablecast.codec import Head
 from tablecast.errors import MalformedRecordError, UsageError
 from tablecast.paths import parse_path, value_at
 
@@ -53,11 +53,10 @@ class Change(Generic[ItemT_co]):
         "_head",
         "_item_id",
         "_keys",
-        "_keys_part",
-        "_loads",
         "_model",
         "_new",
         "_old",
+        "_place",
         "_read",
         "_record",
         "_sequence_number",
@@ -81,8 +80,8 @@ class Change(Generic[ItemT_co]):
         record: Record | None,
         model: type[Any] | None,
         receive_count: int,
-        read: Callable[[], Record] | None = None,
-        loads: Loads = loads,
+        read: Callable[[int], Record] | None = None,
+        place: int = 0,
     ) -> None:
         """Keep what every change needs; `from_record` and `from_head` are the ways to make one."""
         if head.event_name not in _IMAGES_NEEDED:
@@ -95,10 +94,9 @@ class Change(Generic[ItemT_co]):
         self._head = head
         self._record = record
         self._read = read
-        self._loads = loads
+        self._place = place
         self._model = model
         self._sequence_number: SequenceNumber | None = None
-        self._keys_part: Any = None
         self._item_id: str | None = None
         self._keys: dict[str, Any] | None = None
         self._new: Any = _UNREAD
@@ -145,7 +143,7 @@ class Change(Generic[ItemT_co]):
         if not isinstance(dynamodb, Mapping):
             raise MalformedRecordError("dynamodb", rule="an object", got=type(dynamodb).__name__)
         number = SequenceNumber.parse(dynamodb.get("SequenceNumber"))
-        head = Head(event_id, event_name, number.text, b"")
+        head = Head(event_id, event_name, number.text, None)
         return cls(head, record, model, receive_count)
 
     @classmethod
@@ -153,8 +151,8 @@ class Change(Generic[ItemT_co]):
         cls,
         head: Head,
         *,
-        read: Callable[[], Record],
-        loads: Loads,
+        read: Callable[[int], Record],
+        place: int,
         model: type[Any] | None = None,
         receive_count: int = 1,
     ) -> "Change[Any]":
@@ -163,20 +161,20 @@ class Change(Generic[ItemT_co]):
 
         Args:
             head: The head of the record.
-            read: Returns the record.
-            loads: Reads the keys of *head*.
+            read: Returns the record of a place.
+            place: Its place.
             model: As in `from_record`.
             receive_count: As in `from_record`.
         Raises:
             MalformedRecordError: The eventName is none.
         """
-        return cls(head, None, model, receive_count, read, loads)
+        return cls(head, None, model, receive_count, read, place)
 
     @property
     def record(self) -> Record:
         """The record that arrived, in DynamoDB JSON."""
         if self._record is None:
-            self._record = cast("Callable[[], Record]", self._read)()
+            self._record = cast("Callable[[int], Record]", self._read)(self._place)
         return self._record
 
     @property
@@ -324,11 +322,8 @@ class Change(Generic[ItemT_co]):
 
     def _part(self, name: str, default: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
         """Return a part of the record; *default*, when there is one, where it is absent."""
-        if name == "Keys" and self._record is None:
-            if self._keys_part is None:
-                self._keys_part = self._loads(self._head.keys.decode())
-            part = self._keys_part
-        else:
+        part = self._head.keys if name == "Keys" else None
+        if part is None:
             part = self._dynamodb.get(name)
         if part is None and default is not None:
             return default

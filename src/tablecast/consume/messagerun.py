@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from tablecast.change import Change, Record
+from tablecast.codec import ReadHead
 from tablecast.consume import runtime as runtime_module
 from tablecast.consume.aside import AsideBox, Flushed
 from tablecast.consume.failure import Failure
@@ -22,7 +23,7 @@ from tablecast.errors import (
     TablecastError,
 )
 from tablecast.ports import CrashMark
-from tablecast.wire import Lines, Message, RecordText, decode, redeem
+from tablecast.wire import Lines, Message, decode, redeem
 
 _OWN_FILES: Final = frozenset({__file__, str(runtime_module.__file__)})
 
@@ -131,63 +132,69 @@ class MessageRun:
 
     def _changes(self, message: Message) -> Iterator[Change[Any]]:
         """Yield the changes that can be run; deal with the others."""
-        records: Iterator[Record | RecordText]
-        if isinstance(message.records, Lines) and self._runtime.codec.read_head is not None:
-            records = message.records.texts()
-        else:
-            records = iter(message.records)
-        position = 0
-        while True:
-            position += 1
-            try:
-                record = next(records, None)
-                if record is None:
-                    return
-                change = self._change(record, position)
-            except MalformedMessageError as error:
-                self._message_unreadable(error)
+        records, read_head = message.records, self._runtime.codec.read_head
+        try:
+            if isinstance(records, Lines) and read_head is not None:
+                yield from self._changes_of_texts(records, read_head)
                 return
-            if change is None:
-                continue
-            if change.event_id in self._finished_before:
-                self._result.skipped += 1
-            elif self._all_wait:
-                self._hold(1)
-            else:
-                yield change
+            for place, record in enumerate(records):
+                change = self._change(record, place)
+                if change is not None and not self._passed_over(change):
+                    yield change
+        except MalformedMessageError as error:  # Nobody knows what the rest is, either.
+            self._message_unreadable(error)
 
-    def _change(self, record: Record | RecordText, position: int) -> Change[Any] | None:
+    def _changes_of_texts(self, lines: Lines, read_head: ReadHead) -> Iterator[Change[Any]]:
         """
-        Return the change of a record; None for a record that is none.
+        Yield the changes of a pack, each parsed no further than anybody asks.
+
+        This and what it hands to is run for every change, and written for speed.
 
         Raises:
-            MalformedMessageError: It cannot be read, so nobody knows what it is.
+            MalformedMessageError: A change cannot be read.
         """
-        runtime, receive_count = self._runtime, self._message.receive_count
-        if isinstance(record, RecordText):
-            head = runtime.codec.read_head(record.line) if runtime.codec.read_head else None
+        read, model, receive_count = lines.at, self._runtime.model, self._message.receive_count
+        for place, text in enumerate(lines.texts):
+            head = read_head(text)
+            change: Change[Any] | None = None
             if head is not None and head.event_name in EVENT_NAMES:
                 change = Change.from_head(
-                    head,
-                    read=record.parse,
-                    loads=record.loads,
-                    model=runtime.model,
-                    receive_count=receive_count,
+                    head, read=read, place=place, model=model, receive_count=receive_count
                 )
-                try:
-                    self._item_of(change)
-                except MalformedRecordError:
-                    pass  # As below, where there is a record to set aside.
-                else:
-                    return change
-            record = record.parse()
+                if self._fifo and not self._has_item(change):
+                    change = None  # As below, where there is a record to set aside.
+            if change is None:
+                change = self._change(read(place), place)
+            if change is not None and not self._passed_over(change):
+                yield change
+
+    def _has_item(self, change: Change[Any]) -> bool:
         try:
-            change = Change.from_record(record, model=runtime.model, receive_count=receive_count)
+            return bool(change.item_id)
+        except MalformedRecordError:
+            return False
+
+    def _passed_over(self, change: Change[Any]) -> bool:
+        """Return whether a change is finished already, or has to wait; then it is counted."""
+        if self._finished_before and change.event_id in self._finished_before:
+            self._result.skipped += 1
+            return True
+        if self._all_wait:
+            self._hold(1)
+            return True
+        return False
+
+    def _change(self, record: Record, place: int) -> Change[Any] | None:
+        """Return the change of a record; None for a record that is none."""
+        try:
+            change = Change.from_record(
+                record, model=self._runtime.model, receive_count=self._message.receive_count
+            )
             self._item_of(change)
         except MalformedRecordError as error:
             event_id = record.get("eventID")
-            place = event_id if isinstance(event_id, str) else f"change {position} of the message"
-            self._record_unreadable(place, record, error)
+            key = event_id if isinstance(event_id, str) else f"change {place + 1} of the message"
+            self._record_unreadable(key, record, error)
             return None
         return change
 
@@ -195,13 +202,13 @@ class MessageRun:
 
     def _run_singly(self, changes: Iterator[Change[Any]]) -> None:
         """Run the function on one change after another; those of a crash come last."""
+        may_begin = self._watch.begin
         for change in changes:
             if self.troubled or self._comes_again or self._marks:
                 self._run_one(change)
-            elif (
-                self._watch.begin()
-            ):  # As most changes of most messages are: nothing is in the way.
+            elif may_begin():  # As with most changes of most messages, nothing is in the way.
                 self._run_clear(change)
+                may_begin = self._watch.goes_on
             else:
                 self._not_started(change)
         deferred, self._deferred, self._deferred_items = self._deferred, [], set()
@@ -229,12 +236,13 @@ class MessageRun:
         """Run the function on a change that nothing is in the way of."""
         argument = [change] if self._batch else change
         error = self._call(argument, change.event_id)
+        if error is None:
+            self._result.handled += 1
+            self._finished.add(change.event_id)
+            return
         if isinstance(error, BatchFailure):
             error = error.errors.get(change.event_id) or error
-        if error is None:
-            self._handled(change)
-        else:
-            self._failed(change, error)
+        self._failed(change, error)
 
     def _must_defer(self, change: Change[Any], item: str | None) -> bool:
         """Return whether the change waits for the end of the message: a process ended in it."""
@@ -311,8 +319,8 @@ class MessageRun:
     def _call(self, argument: Any, event_id: str) -> BaseException | None:
         """Call the user's function; return what it raised."""
         runtime = self._runtime
-        mark = CrashMark(event_id, self._message.receive_count)
-        runtime.journal.begin(self._message.message_id, mark)
+        message = self._message
+        runtime.journal.begin(message.message_id, event_id, message.receive_count)
         try:
             returned = runtime.function(argument)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the user's function does

@@ -1,5 +1,6 @@
 """What all messages of a consumer are handled with."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -48,22 +49,28 @@ class Watch:
         if deadline_at is not None:
             left = max(0.0, deadline_at - clock.now())
             self._margin_seconds = min(settings.margin_seconds, left * _MARGIN_SHARE)
+        self._last_at = math.inf if deadline_at is None else deadline_at - self._margin_seconds
         self._calls = 0
         self._seconds = 0.0
+        self._average = 0.0
         self._began_at = 0.0
 
     def begin(self, changes: int = 1) -> bool:
         """Return whether a call with that many changes may be begun; if so, its time runs."""
         self._began_at = now = self._clock.now()
-        if self._deadline_at is None:
-            return True
-        average = self._seconds / self._calls if self._calls else 0.0
-        return now + average * changes < self._deadline_at - self._margin_seconds
+        return now + self._average * changes < self._last_at
+
+    def goes_on(self, changes: int = 1) -> bool:
+        """Return the same for one change right after a call, since whose end its time runs."""
+        return self._began_at + self._average * changes < self._last_at
 
     def end(self, changes: int = 1) -> None:
         """Note that the call which was begun last has ended."""
-        self._seconds += self._clock.now() - self._began_at
+        now = self._clock.now()
+        self._seconds += now - self._began_at
         self._calls += changes
+        self._average = self._seconds / self._calls
+        self._began_at = now
 
     @property
     def letters_until(self) -> float:

@@ -35,7 +35,7 @@ else:
             return codec.loads(text)
 
     class _Identity(msgspec.Struct, gc=False, rename="pascal"):
-        keys: msgspec.Raw
+        keys: dict[str, Any]
         sequence_number: str
 
     class _Change(msgspec.Struct, gc=False):
@@ -48,12 +48,15 @@ else:
     def _read_head(text: bytes | memoryview) -> codec.Head | None:
         try:
             change = _decode_change(text)
-            identity = change.dynamodb
-            keys, number = bytes(identity.keys), identity.sequence_number
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return None
-        usual = change.event_id and number.isdigit() and number.isascii() and keys[:1] == b"{"
-        return codec.Head(change.event_id, change.event_name, number, keys) if usual else None
+        identity = change.dynamodb
+        number = identity.sequence_number
+        if not (change.event_id and number.isdigit() and number.isascii()):
+            return None
+        return _head((change.event_id, change.event_name, number, identity.keys))
+
+    _head = codec.Head._make
 
     class _Envelope(msgspec.Struct, gc=False):
         v: int

@@ -136,7 +136,7 @@ class Journal(Protocol):
     progress at a time.
     """
 
-    def begin(self, message_id: str, mark: CrashMark) -> None:
+    def begin(self, message_id: str, event_id: str, receive_count: int) -> None:
         """Note that the handler is about to get this change of this message."""
         ...
 

@@ -16,9 +16,9 @@ class FakeJournal:
     def __init__(self) -> None:
         self.marks: dict[str, dict[int, CrashMark]] = {}
 
-    def begin(self, message_id: str, mark: CrashMark) -> None:
+    def begin(self, message_id: str, event_id: str, receive_count: int) -> None:
         """Note what the handler is about to get."""
-        self.marks.setdefault(message_id, {})[mark.receive_count] = mark
+        self.marks.setdefault(message_id, {})[receive_count] = CrashMark(event_id, receive_count)
 
     def begun(self, message_id: str) -> list[CrashMark]:
         """Return what was in progress each time this message was given up abruptly."""
