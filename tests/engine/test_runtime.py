@@ -361,7 +361,6 @@ def test_nothing_survives_the_end_of_the_process(application, ending):
 
 def test_a_start_that_is_cancelled_leaves_nothing_running(application):
     """Ctrl-C while the data services start ends them too, and frees the folder."""
-
     before = children()
 
     async def main():
