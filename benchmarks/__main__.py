@@ -7,6 +7,7 @@ consumer  the consumer's runtime against Powertools with one change a message
 faults    throttles, errors, refused entries and lost answers: what is lost, doubled, overtaken
 local     the whole pipeline on this machine: throughput, latency, idle CPU
 endpoint  functions and mappings behind the local endpoint
+constants what `tablecast plan` reckons with; only when asked for, for it writes into the package
 
 Each part writes JSON and Markdown into benchmarks/results, and the relay's a plot.
 """
@@ -26,7 +27,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import consumer, endpoint, faults, imports, local, plot, relay
+from benchmarks import constants, consumer, endpoint, faults, imports, local, plot, relay
 
 RESULTS = Path(__file__).parent / "results"
 Rows = list[dict[str, Any]]
@@ -96,13 +97,14 @@ def main() -> None:
         "faults": faults.run,
         "local": local.run,
         "endpoint": endpoint.run,
+        "constants": lambda: constants.run(rounds=given.rounds, commit=machine()["commit"]),
     }
     unknown = set(given.parts) - parts.keys()
     if unknown:
         parser.error(f"unknown part {', '.join(sorted(unknown))}; choose from {', '.join(parts)}")
     given.out.mkdir(parents=True, exist_ok=True)
     found: dict[str, Any] = {"machine": machine()}
-    for part in given.parts or parts:
+    for part in given.parts or [name for name in parts if name != "constants"]:
         rows = parts[part]()
         found[part] = rows
         (given.out / f"{part}.json").write_text(

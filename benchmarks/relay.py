@@ -48,6 +48,7 @@ VARIANTS = {
     "text, in order": Variant(text=True, order="item"),
     "parsed, 3 consumers": Variant(consumers=3),
     "parsed, botocore": Variant(client="botocore"),
+    "batch of ten": Variant("benchmarks.batch_of_ten"),
 }
 MAIN = ("parsed", "text")
 
