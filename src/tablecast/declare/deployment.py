@@ -11,7 +11,16 @@ from typing import Final, Literal, TypedDict
 from tablecast.declare.consumer import Consumer
 from tablecast.declare.names import QUEUE_RECEIVES_EXTRA
 
+RELAY_HANDLER: Final = "tablecast.handlers.relay.handler"
+CONSUMER_HANDLER: Final = "tablecast.handlers.consumer.handler"
+
 RELAY_TIMEOUT_SECONDS: Final = 60
+RELAY_MEMORY_MB: Final = 512
+"""Keeps up with a full shard."""
+
+QUEUE_RETENTION_SECONDS: Final = 345_600
+DEAD_LETTER_RETENTION_SECONDS: Final = 1_209_600
+"""The clock of a dead letter starts when the change was sent: its queue must keep it for longer."""
 
 VISIBILITY_TIMEOUTS: Final = 6
 """

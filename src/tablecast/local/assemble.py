@@ -22,7 +22,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
-from typing import Final
 
 from tablecast.compression import ZLIB
 from tablecast.declare import (
@@ -36,11 +35,17 @@ from tablecast.declare import (
     relay_function_name,
 )
 from tablecast.declare.deployment import (
+    CONSUMER_HANDLER,
+    DEAD_LETTER_RETENTION_SECONDS,
+    QUEUE_RETENTION_SECONDS,
+    RELAY_HANDLER,
     RELAY_MAPPING,
+    RELAY_MEMORY_MB,
     RELAY_TIMEOUT_SECONDS,
     redrive_receive_count,
 )
 from tablecast.declare.deployment import visibility_timeout_seconds as default_visibility
+from tablecast.declare.pushdown import mapping_filters
 from tablecast.limits import SQS_RECEIVE_MESSAGES_MAX
 from tablecast.local.model import (
     AppSpec,
@@ -53,14 +58,6 @@ from tablecast.local.model import (
     StreamMappingSpec,
     TableSpec,
 )
-
-RELAY_HANDLER: Final = "tablecast.handlers.relay.handler"
-CONSUMER_HANDLER: Final = "tablecast.handlers.consumer.handler"
-
-RELAY_MEMORY_MB: Final = 512
-QUEUE_RETENTION_SECONDS: Final = 345_600
-# The clock of a dead letter starts when the change was sent, so its queue must keep it for longer.
-DEAD_LETTER_RETENTION_SECONDS: Final = 1_209_600
 
 
 def assemble(
@@ -121,6 +118,7 @@ def assemble(
                 table=pipeline.table.name,
                 function=relay_function_name(pipeline.name),
                 on_failure=bucket.arn,
+                filters=mapping_filters(pipeline.consumers),
                 **RELAY_MAPPING,
             ),
         ),
