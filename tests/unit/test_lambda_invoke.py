@@ -98,9 +98,7 @@ class FakeFunctions:
         if qualifier and (name, qualifier) in self.aliases:
             version = self.aliases[name, qualifier]
         elif version not in self.versions[name]:
-            if version[0].isdigit() or "$" in version:
-                raise not_found(f"Function not found: {qualified}")
-            raise not_found(f"Cannot find alias arn: {qualified}")
+            raise not_found(f"Function not found: {qualified}")
         configuration = {**self.configurations[name], "Version": version}
         if version != LATEST_VERSION:
             configuration["FunctionArn"] = f"{arn}:{version}"

@@ -69,9 +69,7 @@ class FakeFunctions:
         if qualifier and (name, qualifier) in self.aliases:
             version = self.aliases[name, qualifier]
         elif version not in self.versions[name]:
-            if version[0].isdigit() or "$" in version:
-                raise not_found(f"Function not found: {qualified}")
-            raise not_found(f"Cannot find alias arn: {qualified}")
+            raise not_found(f"Function not found: {qualified}")
         configuration = {**self.configurations[name], "Version": version}
         if version != LATEST_VERSION:
             configuration["FunctionArn"] = f"{arn}:{version}"
@@ -540,7 +538,6 @@ def test_settings_without_effect_are_kept(setting: Setting) -> None:
     assert {"UpdateRuntimeOn": "Auto", "FunctionArn": ARN} == (
         setting.do("GetRuntimeManagementConfig", FunctionName="f")
     )
-    assert {} == setting.do("GetFunctionCodeSigningConfig", FunctionName="f")
 
 
 def test_a_deleted_function_leaves_no_settings(setting: Setting) -> None:

@@ -35,8 +35,10 @@ from tablecast.local.functions import FunctionPool
 from tablecast.local.lambdas.account_settings import AccountSettings
 from tablecast.local.lambdas.asynchronous import AsynchronousInvocations
 from tablecast.local.lambdas.code import CodeStore
+from tablecast.local.lambdas.code_signing import CodeSigning
 from tablecast.local.lambdas.concurrency import ReservedConcurrency
 from tablecast.local.lambdas.forgetting import forget
+from tablecast.local.lambdas.function_urls import FunctionUrls
 from tablecast.local.lambdas.functions import Functions
 from tablecast.local.lambdas.invoke import Invocations
 from tablecast.local.lambdas.invoke_config import EventInvokeConfigs
@@ -197,6 +199,8 @@ class Account:
             EventInvokeConfigs(find, documents, clients, clock=wall_clock),
             Permissions(find, documents, self.functions),
             Tags(find, documents, self.functions),
+            FunctionUrls(find, documents, clock=wall_clock),
+            CodeSigning(find, documents, clock=wall_clock),
             AccountSettings(find, self.functions.targets, documents),
         ]
         self.app = AccountApp(

@@ -1,9 +1,8 @@
 """
 Settings of the account and of functions that are kept and told, without effect here.
 
-Among them are runtime management, recursive loop detection and code signing: tools that create
-functions ask for them. A runtime is always this machine's Python, loops are not detected, and no
-code is signed.
+Among them are runtime management and recursive loop detection: tools that create functions ask for
+them. A runtime is always this machine's Python, and loops are not detected.
 
 Source:
     Lambda API Reference; Lambda developer guide, quotas; AWS-validated recordings of public test
@@ -51,7 +50,6 @@ class AccountSettings:
         """The operations by name."""
         return {
             "GetAccountSettings": self.get_account_settings,
-            "GetFunctionCodeSigningConfig": self.get_code_signing,
             "GetFunctionRecursionConfig": self.get_recursion,
             "PutFunctionRecursionConfig": self.put_recursion,
             "GetRuntimeManagementConfig": self.get_runtime_management,
@@ -79,11 +77,6 @@ class AccountSettings:
                 "FunctionCount": len({target.name for target in targets}),
             },
         }
-
-    async def get_code_signing(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
-        """Return that a function's code is not signed."""
-        self._find(call, request["FunctionName"])
-        return {}
 
     async def get_recursion(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
         """Return what would happen to a recursive loop."""

@@ -16,9 +16,10 @@ from tablecast.local.api.call import Call
 from tablecast.local.api.refusal import NOT_FOUND, ApiError, invalid_parameter, not_found
 from tablecast.local.documents import Documents
 from tablecast.local.lambdas.asynchronous import CONCURRENCY_KIND
+from tablecast.local.lambdas.names import parse
 from tablecast.local.lambdas.pool_port import Pool
 from tablecast.local.lambdas.ports import FindFunction, Operation, Target
-from tablecast.local.lambdas.references import asked_arn, asked_for
+from tablecast.local.lambdas.references import asked_arn
 from tablecast.local.model import LATEST_VERSION
 
 ACCOUNT_CONCURRENCY: Final = 1_000
@@ -61,12 +62,12 @@ class ReservedConcurrency:
     async def put(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
         """Reserve concurrency for a function."""
         _refuse_qualified(call, request["FunctionName"])
+        name, _ = parse(call, request["FunctionName"])
         try:
             target = self._find(call, request["FunctionName"])
         except ApiError as error:
             if error.status != NOT_FOUND:
                 raise
-            name, _ = asked_for(call, request["FunctionName"], None)
             arn = asked_arn(call, name, LATEST_VERSION)
             raise not_found(f"Function not found: {arn}") from error
         reserved = request[_FIELD]
@@ -138,7 +139,7 @@ def below_minimum(field: str) -> ApiError:
 
 
 def _refuse_qualified(call: Call, function_name: str) -> None:
-    if asked_for(call, function_name, None)[1] is not None:
+    if parse(call, function_name).qualifier is not None:
         raise invalid_parameter(
             "This operation is permitted on Lambda functions only. Aliases and versions do not "
             "support this operation. Please specify either a function name or an unqualified "

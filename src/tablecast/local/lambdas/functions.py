@@ -31,6 +31,7 @@ from tablecast.local.functions import FunctionPool
 from tablecast.local.lambdas.aliases import Aliases
 from tablecast.local.lambdas.asynchronous import CONCURRENCY_KIND
 from tablecast.local.lambdas.code import Code, CodeStore
+from tablecast.local.lambdas.code_signing import SIGNED_KIND, check_signing
 from tablecast.local.lambdas.configuration import (
     Configuration,
     changed,
@@ -233,6 +234,9 @@ class Functions:
         )
         tags = request.get("Tags") or {}
         check_tags(tags)
+        signing = request.get("CodeSigningConfigArn")
+        if signing:
+            check_signing(self._documents, signing)
         code = await self._code.take(call, request["Code"])
         if self._store.get(call.region, name) is not None:  # while the code was taken in
             raise conflict(f"Function already exist: {name}")
@@ -249,6 +253,8 @@ class Functions:
             answer["Version"] = publish(function, state=dict(_CREATING))["Version"]
         if tags:
             self._documents.put(TAGS_KIND, (arn,), dict(tags))
+        if signing:
+            self._documents.put(SIGNED_KIND, (call.region, name), {"arn": signing})
         self._store.put(function)
         self._settle_later((call.region, name))
         return answer

@@ -17,12 +17,19 @@ from typing import Any, Final
 
 from tablecast.errors import AwsError
 from tablecast.local.api.call import Call
-from tablecast.local.api.refusal import NOT_FOUND, ApiError, invalid_parameter, not_found
+from tablecast.local.api.refusal import (
+    BAD_REQUEST,
+    NOT_FOUND,
+    ApiError,
+    invalid_parameter,
+    not_found,
+)
 from tablecast.local.documents import Documents
 from tablecast.local.lambdas.asynchronous import EVENT_INVOKE_KIND
+from tablecast.local.lambdas.names import parse
 from tablecast.local.lambdas.paging import page
 from tablecast.local.lambdas.ports import Clients, FindFunction, Operation, Target
-from tablecast.local.lambdas.references import asked_arn, asked_for
+from tablecast.local.lambdas.references import asked_arn
 from tablecast.local.model import LATEST_VERSION, function_arn
 
 _SERVICES: Final = frozenset({"events", "lambda", "s3", "sns", "sqs"})
@@ -69,7 +76,7 @@ class EventInvokeConfigs:
     async def put(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
         """Set everything anew; what is not given is not set."""
         target = self._checked_target(call, request)
-        await self._check_destinations(call, target, request)
+        await self._check_destinations(target, request)
         return self._keep(target, request, {})
 
     async def update(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
@@ -79,7 +86,7 @@ class EventInvokeConfigs:
         before = self._documents.get(EVENT_INVOKE_KIND, key)
         if before is None:
             raise _no_config(call, target.name, target.qualifier)
-        await self._check_destinations(call, target, request)
+        await self._check_destinations(target, request)
         return self._keep(target, request, before)
 
     async def get(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
@@ -94,7 +101,7 @@ class EventInvokeConfigs:
 
     async def list(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
         """List the settings of a function, sorted by qualifier."""
-        name, _ = asked_for(call, request["FunctionName"], None)
+        name, _ = parse(call, request["FunctionName"])
         self._found(call, name, None)
         found = self._documents.items(EVENT_INVOKE_KIND, (call.region, name))
         configs = [document for _, document in found]
@@ -108,6 +115,7 @@ class EventInvokeConfigs:
         return self._found(call, request["FunctionName"], request.get("Qualifier"))
 
     def _found(self, call: Call, function_name: str, qualifier: str | None) -> Target:
+        parse(call, function_name, qualifier)  # what it refuses is refused as everywhere
         try:
             return self._find(call, function_name, qualifier)
         except ApiError as error:
@@ -118,13 +126,7 @@ class EventInvokeConfigs:
     def _existing(
         self, call: Call, request: Mapping[str, Any]
     ) -> tuple[tuple[str, ...], dict[str, Any]]:
-        function_name, qualifier = request["FunctionName"], request.get("Qualifier")
-        try:
-            self._find(call, function_name, qualifier)
-        except ApiError as error:
-            if error.status != NOT_FOUND:
-                raise
-        name, qualifier = asked_for(call, function_name, qualifier)
+        name, qualifier = parse(call, request["FunctionName"], request.get("Qualifier"))
         key = (call.region, name, qualifier or LATEST_VERSION)
         document = self._documents.get(EVENT_INVOKE_KIND, key)
         if document is None:
@@ -152,9 +154,7 @@ class EventInvokeConfigs:
         self._documents.put(EVENT_INVOKE_KIND, (target.region, target.name, qualifier), document)
         return document
 
-    async def _check_destinations(
-        self, call: Call, target: Target, request: Mapping[str, Any]
-    ) -> None:
+    async def _check_destinations(self, target: Target, request: Mapping[str, Any]) -> None:
         destinations = request.get("DestinationConfig") or {}
         for side in _SIDES:
             arn = _destination(destinations, side)
@@ -166,17 +166,22 @@ class EventInvokeConfigs:
                     f"The provided destination config {_shown(destinations)} is invalid."
                 )
             if service == "lambda":
-                self._check_function(call, target, arn)
+                self._check_function(target, arn)
             elif service == "sqs":
                 await self._check_queue(arn)
 
-    def _check_function(self, call: Call, target: Target, arn: str) -> None:
-        name, _ = asked_for(call, arn, None)
-        if name == target.name and arn.split(":")[3] == target.region:
-            raise invalid_parameter("You can't specify the function as a destination for itself.")
+    def _check_function(self, target: Target, arn: str) -> None:
+        there = Call(region=arn.split(":")[3])
         try:
-            self._find(Call(region=arn.split(":")[3]), arn)
+            name, _ = parse(there, arn)
+            if name == target.name and there.region == target.region:
+                raise invalid_parameter(
+                    "You can't specify the function as a destination for itself."
+                )
+            self._find(there, arn)
         except ApiError as error:
+            if error.status == BAD_REQUEST:
+                raise
             raise _bad_destination(arn) from error
 
     async def _check_queue(self, arn: str) -> None:

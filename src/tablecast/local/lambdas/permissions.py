@@ -26,8 +26,9 @@ from tablecast.local.api.refusal import (
 )
 from tablecast.local.documents import Documents
 from tablecast.local.lambdas.function_ports import Revisions
+from tablecast.local.lambdas.names import parse
 from tablecast.local.lambdas.ports import FindFunction, Operation, Target
-from tablecast.local.lambdas.references import asked_arn, asked_for, exists
+from tablecast.local.lambdas.references import asked_arn, exists, find_qualified
 from tablecast.local.model import LATEST_VERSION
 
 POLICY_KIND: Final = "policy"
@@ -70,11 +71,11 @@ class Permissions:
 
     async def add(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
         """Add a statement to a policy."""
-        _, qualifier = asked_for(call, request["FunctionName"], request.get("Qualifier"))
+        _, qualifier = parse(call, request["FunctionName"], request.get("Qualifier"))
         if qualifier == LATEST_VERSION:
             raise invalid_parameter("We currently do not support adding policies for $LATEST.")
         principal = _principal(request["Principal"])
-        target = self._find(call, request["FunctionName"], request.get("Qualifier"))
+        target = find_qualified(self._find, call, request["FunctionName"], request.get("Qualifier"))
         self._check_revision(target, request)
         statements = self._statements(_key(target))
         statement_id = request["StatementId"]
@@ -96,10 +97,10 @@ class Permissions:
 
     async def remove(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
         """Remove a statement; with the last one the policy goes."""
-        name, _ = asked_for(call, request["FunctionName"], None)
+        name, _ = parse(call, request["FunctionName"])
         if not exists(self._find, call, name):
             raise not_found(f"No policy found for: {asked_arn(call, name, None)}")
-        target = self._find(call, request["FunctionName"], request.get("Qualifier"))
+        target = find_qualified(self._find, call, request["FunctionName"], request.get("Qualifier"))
         statements = self._statements(_key(target))
         if not statements:
             raise no_policy()
@@ -117,12 +118,12 @@ class Permissions:
 
     async def get(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
         """Return a policy."""
-        name, qualifier = asked_for(call, request["FunctionName"], request.get("Qualifier"))
+        name, qualifier = parse(call, request["FunctionName"], request.get("Qualifier"))
         self._find(call, name)
         statements = self._statements((call.region, name, qualifier or LATEST_VERSION))
         if not statements:
             raise not_found("The resource you requested does not exist.")
-        target = self._find(call, request["FunctionName"], request.get("Qualifier"))
+        target = find_qualified(self._find, call, request["FunctionName"], request.get("Qualifier"))
         return {
             "Policy": policy_text(statements),
             "RevisionId": self._revisions.revision_id(target),

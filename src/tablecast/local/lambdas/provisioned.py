@@ -29,6 +29,7 @@ from tablecast.local.lambdas.concurrency import (
 )
 from tablecast.local.lambdas.paging import page
 from tablecast.local.lambdas.ports import Delays, FindFunction, Operation, Target
+from tablecast.local.lambdas.references import find_qualified
 from tablecast.local.model import LATEST_VERSION, function_arn
 
 _REQUESTED: Final = "RequestedProvisionedConcurrentExecutions"
@@ -75,7 +76,7 @@ class ProvisionedConcurrency:
                 "Provisioned Concurrency Configs cannot be applied to unpublished function "
                 "versions."
             )
-        target = self._find(call, request["FunctionName"], request["Qualifier"])
+        target = find_qualified(self._find, call, request["FunctionName"], request["Qualifier"])
         self._refuse_overlap(target)
         requested = request["ProvisionedConcurrentExecutions"]
         self._check_room(target, requested)
@@ -119,7 +120,7 @@ class ProvisionedConcurrency:
             raise invalid_parameter(
                 "The function resource provided must be an alias or a published function version."
             )
-        return self._find(call, request["FunctionName"], request["Qualifier"])
+        return find_qualified(self._find, call, request["FunctionName"], request["Qualifier"])
 
     def _refuse_overlap(self, target: Target) -> None:
         """A version cannot be provisioned both by its number and through an alias."""

@@ -2,39 +2,47 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from tablecast.local.api.call import Call
-from tablecast.local.api.refusal import NOT_FOUND, ApiError
-from tablecast.local.lambdas.ports import FindFunction
-from tablecast.local.model import function_arn
+from tablecast.local.api.refusal import NOT_FOUND, ApiError, not_found
+from tablecast.local.lambdas.names import parse, qualified_arn
+from tablecast.local.lambdas.ports import FindFunction, Target
 
-_ARN_PARTS: Final = 7
-_PARTIAL_ARN_PARTS: Final = 3
-
-
-def asked_for(call: Call, function_name: str, qualifier: str | None) -> tuple[str, str | None]:
-    """
-    Return function name and qualifier, none when there was none.
-
-    Args:
-        call: Where it was asked.
-        function_name: Name, partial ARN or ARN.
-        qualifier: The `Qualifier` parameter.
-    """
-    del call
-    parts = function_name.split(":")
-    if parts[0] == "arn" and len(parts) >= _ARN_PARTS:
-        parts = parts[_ARN_PARTS - 1 :]
-    elif len(parts) >= _PARTIAL_ARN_PARTS and parts[1] == "function":
-        parts = parts[2:]
-    return parts[0], qualifier or (parts[1] if len(parts) > 1 else None)
+_ALIAS: Final = re.compile(r"(?!\d+$)[a-zA-Z0-9-_]+", re.ASCII)
 
 
 def asked_arn(call: Call, name: str, qualifier: str | None) -> str:
     """Return the ARN of a name and qualifier, whether there is such a function or not."""
-    arn = function_arn(name, call.region)
-    return arn if qualifier is None else f"{arn}:{qualifier}"
+    return qualified_arn(call.region, name, qualifier)
+
+
+def find_qualified(
+    find: FindFunction, call: Call, function_name: str, qualifier: str | None
+) -> Target:
+    """
+    Return a function, version or alias as operations on policies and the like find it.
+
+    They tell of an alias that is not there in other words than those that show functions.
+
+    Args:
+        find: Finds functions.
+        call: Where it was asked.
+        function_name: Name, partial ARN or ARN.
+        qualifier: The `Qualifier` parameter.
+
+    Raises:
+        ApiError: It is not there.
+    """
+    name, asked = parse(call, function_name, qualifier)
+    try:
+        return find(call, function_name, qualifier)
+    except ApiError as error:
+        if error.status == NOT_FOUND and asked is not None and _ALIAS.fullmatch(asked):
+            arn = asked_arn(call, name, asked)
+            raise not_found(f"Cannot find alias arn: {arn}") from error
+        raise
 
 
 def exists(find: FindFunction, call: Call, name: str) -> bool:

@@ -1,5 +1,5 @@
 """
-Tags of functions and event source mappings.
+Tags of functions, event source mappings and code signing configurations.
 
 A change of tags gives a function another revision.
 
@@ -21,6 +21,8 @@ from tablecast.local.lambdas.mapping_lifecycle import MAPPING_KIND, TAGS_KIND
 from tablecast.local.lambdas.ports import FindFunction, Operation, Target
 
 TAGS_MAX: Final = 50
+SIGNING_KIND: Final = "code-signing"
+"""Documents of code signing configurations, by ARN."""
 
 _QUALIFIED_PARTS: Final = 8
 _RESERVED_PREFIX: Final = "aws:"
@@ -89,7 +91,7 @@ class Tags:
             self._revisions.renew_revision(function)
 
     def _resource(self, call: Call, arn: str) -> Target | None:
-        """Return the function with this ARN, None for an event source mapping."""
+        """Return the function with this ARN, None for anything else."""
         parts = arn.split(":")
         match parts[5]:
             case "function":
@@ -103,6 +105,8 @@ class Tags:
                 return None
             case "event-source-mapping":
                 raise not_found(f"Event source mapping not found: {arn}")
+            case "code-signing-config" if self._documents.get(SIGNING_KIND, (arn,)) is not None:
+                return None
             case _:
                 raise not_found("The resource you requested does not exist.")
 
