@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from tablecast.aws.clients import CLIENT_VARIABLE
 from tablecast.consume import ConsumeResult
 from tablecast.handlers import settings
 from tablecast.handlers.consuming import consumer_metrics
@@ -25,6 +26,7 @@ def described(heading: str) -> set[str]:
 def test_every_variable_is_described() -> None:
     """What the settings read is what the page lists."""
     source = Path(settings.__file__).read_text(encoding="utf-8").split('"""', 2)[2]
+    source += f'"{CLIENT_VARIABLE}"'
 
     assert set(re.findall(r'"((?:TABLECAST|POWERTOOLS)_[A-Z_]+)"', source)) == described(
         "Environment"

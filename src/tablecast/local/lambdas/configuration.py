@@ -63,6 +63,18 @@ DEPRECATED_RUNTIMES: Final = frozenset(
     )
 )
 
+_SUCCESSORS: Final = {
+    "dotnetcore3.1": "dotnet6",
+    "go1.x": "provided.al2023",
+    "java8": "java21",
+    "nodejs12.x": "nodejs18.x",
+    "nodejs14.x": "nodejs20.x",
+    "provided": "provided.al2023",
+    "python3.7": "python3.12",
+    "ruby2.7": "ruby3.2",
+}
+"""Runtimes that AWS recommends in place of some that it no longer has, as recorded."""
+
 _PYTHON: Final = re.compile(r"python3\.([89]|1[0-5])")
 _SNAP_START_RUNTIMES: Final = re.compile(r"python3\.1[2-9]")
 _LIST_LEAVES_OUT: Final = (
@@ -186,8 +198,8 @@ def _check_sizes(request: Mapping[str, Any]) -> None:
 
 def _change_surroundings(after: Configuration, request: Mapping[str, Any]) -> None:
     """Change what a function has around it: its dead-letter target, its network."""
-    if "DeadLetterConfig" in request:
-        target = request["DeadLetterConfig"].get("TargetArn")
+    target = (request.get("DeadLetterConfig") or {}).get("TargetArn")
+    if target is not None:  # an empty one takes it away; without any, nothing changes
         after.pop("DeadLetterConfig", None)
         if target:
             after["DeadLetterConfig"] = {"TargetArn": target}
@@ -211,10 +223,12 @@ def check_runtime(runtime: str) -> None:
     if _PYTHON.fullmatch(runtime):
         return
     if runtime in DEPRECATED_RUNTIMES:
+        successor = _SUCCESSORS.get(runtime)
+        use = f"the new runtime ({successor})" if successor else "a supported runtime"
         raise invalid_parameter(
             f"The runtime parameter of {runtime} is no longer supported for creating or updating "
-            "AWS Lambda functions. We recommend you use a supported runtime while creating or "
-            "updating functions."
+            f"AWS Lambda functions. We recommend you use {use} while creating or updating "
+            "functions."
         )
     if runtime not in CREATABLE_RUNTIMES and runtime not in NEWER_RUNTIMES:
         raise invalid_parameter(

@@ -10,7 +10,7 @@ On AWS each is a host of its own; here it is a path of the one address, `URL_PAT
 | Get, Delete | The resource you requested does not exist. | the same |
 | List | Function does not exist | left out |
 
-`InvokeMode` is shown by Create and Update when it was given with them, by Get and List always.
+`InvokeMode` is shown by Create and Update when it was ever given, by Get and List always.
 
 Source:
     Lambda API Reference, CreateFunctionUrlConfig; AWS-validated recordings of public test suites
@@ -117,18 +117,17 @@ class FunctionUrls:
             "id": uuid.uuid4().hex,
             "CreationTime": now,
             "LastModifiedTime": now,
-            "InvokeMode": _BUFFERED,
             **_given(request),
         }
         self._documents.put(URL_KIND, key, document)
         answer = _shown(call, key, document)
         del answer["LastModifiedTime"]
-        return _as_asked(answer, request)
+        return answer
 
     async def get(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
         """Show a URL."""
         key, document = self._existing(call, request)
-        return _shown(call, key, document)
+        return {"InvokeMode": _BUFFERED, **_shown(call, key, document)}
 
     async def update(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
         """Change who may use a URL, and from where."""
@@ -136,7 +135,7 @@ class FunctionUrls:
         key, document = self._existing(call, request)
         document |= {**_given(request), "LastModifiedTime": self._now()}
         self._documents.put(URL_KIND, key, document)
-        return _as_asked(_shown(call, key, document), request)
+        return _shown(call, key, document)
 
     async def delete(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
         """Take a URL away; it is never given again."""
@@ -148,7 +147,7 @@ class FunctionUrls:
         """List the URLs of a function: its own, and those of its aliases."""
         region, name, _ = self._existing_function(call, request)
         found = [
-            _shown(call, (region, name, key[2]), document)
+            {"InvokeMode": _BUFFERED, **_shown(call, (region, name, key[2]), document)}
             for key, document in self._documents.items(URL_KIND, (region, name))
         ]
         return page(found, "FunctionUrlConfigs", request)
@@ -194,9 +193,3 @@ def _shown(call: Call, key: Key, document: Mapping[str, Any]) -> Document:
     shown["FunctionArn"] = _arn(key)
     shown["FunctionUrl"] = f"{call.endpoint_url}{URL_PATH}{document['id']}/"
     return shown
-
-
-def _as_asked(answer: Document, request: Mapping[str, Any]) -> Document:
-    if "InvokeMode" not in request:
-        del answer["InvokeMode"]
-    return answer

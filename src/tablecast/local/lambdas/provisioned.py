@@ -118,7 +118,7 @@ class ProvisionedConcurrency:
     def _published(self, call: Call, request: Mapping[str, Any]) -> Target:
         if request["Qualifier"] == LATEST_VERSION:
             raise invalid_parameter(
-                "The function resource provided must be an alias or a published function version."
+                "The function resource provided must be an alias or a published version."
             )
         return find_qualified(self._find, call, request["FunctionName"], request["Qualifier"])
 
@@ -133,7 +133,7 @@ class ProvisionedConcurrency:
                     "Provisioned version"
                 )
             if target.qualifier == target.version:
-                raise conflict("Version is pointed to by a Provisioned Concurrency alias")
+                raise conflict("Version is pointed by a Provisioned Concurrency alias")
 
     def _check_room(self, target: Target, requested: int) -> None:
         others = provisioned_of(
