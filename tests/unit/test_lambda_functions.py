@@ -275,7 +275,8 @@ def test_a_function_is_found_by_every_form_of_its_name(account: Account, name: s
     [
         ({"Runtime": "python9"}, "Value python9 at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: ["),
         ({"Runtime": "nodejs22.x"}, "The runtime nodejs22.x is not run on this machine."),
-        ({"Runtime": "python3.7"}, "The runtime parameter of python3.7 is no longer supported for creating or updating AWS Lambda functions. We recommend you use a supported runtime while creating or updating functions."),
+        ({"Runtime": "python3.7"}, "The runtime parameter of python3.7 is no longer supported for creating or updating AWS Lambda functions. We recommend you use the new runtime (python3.12) while creating or updating functions."),
+        ({"Runtime": "python3.6"}, "The runtime parameter of python3.6 is no longer supported for creating or updating AWS Lambda functions. We recommend you use a supported runtime while creating or updating functions."),
         ({"FunctionName": "x" * 65}, f"1 validation error detected: Value '{'x' * 65}' at 'functionName' failed to satisfy constraint: Member must have length less than or equal to 64"),
         ({"Code": {"ZipFile": b""}}, "Uploaded file must be a non-empty zip"),
         ({"Code": {"ZipFile": b"PK\x05\x06" + bytes(18)}}, "Uploaded file must be a non-empty zip"),
@@ -428,11 +429,13 @@ def test_what_was_given_is_echoed(account: Account) -> None:
         MemorySize=256,
         Tags={"a": "b"},
     )
+    kept = account.ask("UpdateFunctionConfiguration", FunctionName="f", DeadLetterConfig={})
     account.ask("UpdateFunctionConfiguration", FunctionName="f", DeadLetterConfig={"TargetArn": ""})
     shown = account.ask("GetFunction", FunctionName="f")
 
     assert {"Variables": {}} == created["Environment"]
     assert {"TargetArn": "arn:aws:sqs:us-east-1:000000000000:dlq"} == created["DeadLetterConfig"]
+    assert created["DeadLetterConfig"] == kept["DeadLetterConfig"]
     assert {
         "LogFormat": "JSON",
         "ApplicationLogLevel": "INFO",

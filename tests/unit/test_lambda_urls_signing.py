@@ -183,6 +183,20 @@ def test_a_url_of_no_function_is_refused(client, operation, further, no_function
     assert "Functions from 'eu-west-1' are not reachable" in elsewhere[2]
 
 
+def test_an_invoke_mode_is_shown_once_it_was_given(client):
+    """And kept when another update does not name it."""
+    created = client.create_function_url_config(
+        FunctionName="f", AuthType="NONE", InvokeMode="RESPONSE_STREAM"
+    )
+    updated = client.update_function_url_config(FunctionName="f", AuthType="AWS_IAM")
+    refusal = refused(
+        client.update_function_url_config, FunctionName="f", AuthType="NONE", InvokeMode="NO"
+    )
+
+    assert "RESPONSE_STREAM" == created["InvokeMode"] == updated["InvokeMode"]
+    assert refusal[2].endswith("enum value set: [RESPONSE_STREAM, BUFFERED]")
+
+
 def test_a_url_that_is_not_there_cannot_be_updated(client):
     """Though its function is."""
     answer = refused(client.update_function_url_config, FunctionName="f", AuthType="NONE")
@@ -314,3 +328,26 @@ def test_settings_of_a_function_elsewhere_are_refused(client):
     answer = refused(client.get_function_event_invoke_config, FunctionName=arn)
 
     assert "Functions from 'eu-west-1' are not reachable in this region ('us-east-1')" == answer[2]
+
+
+def test_two_ways_to_provision_a_version_conflict(client):
+    """By its number and through an alias; $LATEST is neither."""
+    client.put_provisioned_concurrency_config(
+        FunctionName="f", Qualifier="a", ProvisionedConcurrentExecutions=1
+    )
+
+    assert (
+        "Version is pointed by a Provisioned Concurrency alias"
+        == refused(
+            client.put_provisioned_concurrency_config,
+            FunctionName="f",
+            Qualifier="1",
+            ProvisionedConcurrentExecutions=1,
+        )[2]
+    )
+    assert (
+        "The function resource provided must be an alias or a published version."
+        == refused(
+            client.get_provisioned_concurrency_config, FunctionName="f", Qualifier="$LATEST"
+        )[2]
+    )

@@ -9,7 +9,8 @@ of a sensitive member is not shown.
 A model says nothing of the order. Recordings have the pattern before the length of one value, and
 for a value in the path only the first of the two; between members the order of the model is kept.
 The values of an enumeration come in the order of a Java `HashSet` that was sized for them and
-filled in alphabetical order; two values alone, in the order of the model.
+filled in alphabetical order; two values alone, in the order of the model, but for one recorded
+pair.
 
 Source:
     AWS-validated recordings of public test suites (checked 2026-11-23).
@@ -28,6 +29,7 @@ from tablecast.aws.models import ListShape, MapShape, Shape, StructureShape
 _NOT_NULL: Final = "Member must not be null"
 _NUMBERS: Final = frozenset({"integer", "long", "float", "double"})
 _LOAD_FACTOR: Final = 0.75
+_REVERSED: Final = frozenset({("BUFFERED", "RESPONSE_STREAM")})
 _UNICODE_CLASSES: Final = {
     r"\p{L}": r"\w",
     r"\p{M}": r"\w",
@@ -159,7 +161,7 @@ def _enum_rule(rules: Mapping[str, Any]) -> str:
 def _as_hash_set(values: tuple[str, ...]) -> tuple[str, ...]:
     """Return *values* as a Java `HashSet` of the smallest size yields them."""
     if len(values) <= 2:  # noqa: PLR2004 - see the head of this module
-        return values
+        return values[::-1] if values in _REVERSED else values
     buckets = 1 << (len(values) - 1).bit_length()
     if len(values) > buckets * _LOAD_FACTOR:
         buckets *= 2

@@ -22,6 +22,7 @@ from typing import Any, Final
 from tablecast.limits import LAMBDA_PAYLOAD_BYTES_MAX, MIB
 from tablecast.local.api.call import Call
 from tablecast.local.api.refusal import (
+    NOT_FOUND,
     SERVICE_EXCEPTION,
     TOO_MANY_REQUESTS,
     ApiError,
@@ -31,9 +32,11 @@ from tablecast.local.api.refusal import (
 )
 from tablecast.local.invocation import Invocation
 from tablecast.local.lambdas.asynchronous import AsynchronousInvocations
+from tablecast.local.lambdas.names import function_not_found, parse
 from tablecast.local.lambdas.payload_json import check_json, client_context_json
 from tablecast.local.lambdas.pool_port import Pool
 from tablecast.local.lambdas.ports import FindFunction, Operation, Target
+from tablecast.local.model import LATEST_VERSION
 from tablecast.mapping.actions import InvokeResult
 
 ASYNC_PAYLOAD_BYTES_MAX: Final = MIB
@@ -78,7 +81,7 @@ class Invocations:
             payload,
             ASYNC_PAYLOAD_BYTES_MAX if invocation_type == "Event" else LAMBDA_PAYLOAD_BYTES_MAX,
         )
-        target = self._find(call, request["FunctionName"], request.get("Qualifier"))
+        target = self._asked(call, request["FunctionName"], request.get("Qualifier"))
         _check_state(target)
         context = _client_context(request)
         check_json(payload)
@@ -156,6 +159,16 @@ class Invocations:
     async def aclose(self) -> None:
         """Give up the invocations that nobody waits for."""
         await self._asynchronous.aclose()
+
+    def _asked(self, call: Call, function_name: str, qualifier: str | None) -> Target:
+        """Return a function; what is not there is named with the qualifier that is meant."""
+        name, asked = parse(call, function_name, qualifier)
+        try:
+            return self._find(call, function_name, qualifier)
+        except ApiError as error:
+            if error.status != NOT_FOUND or asked is not None:
+                raise
+            raise function_not_found(call.region, name, LATEST_VERSION) from error
 
     async def _run(
         self, target: Target, payload: bytes, request_id: str | None, context: str | None
