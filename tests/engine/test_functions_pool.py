@@ -265,6 +265,24 @@ def test_reserved_concurrency_throttles(world):
     assert "v1" == version
 
 
+def test_what_is_provisioned_is_kept_to_its_version(world):
+    """Other versions have what is left of what is reserved, which may be nothing."""
+
+    async def main():
+        async with world.pool() as pool:
+            await pool.register(world.spec("pid", reserved_concurrency=1))
+            await pool.register(replace(world.spec("pid"), version="1"))
+            before = await pool.invoke("pid", b"{}")
+            pool.provision("pid", {"1": 1})
+            latest = await pool.invoke("pid", b"{}")
+            provisioned = await pool.invoke("pid", b"{}", version="1")
+            pool.provision("pid", {})
+            after = await pool.invoke("pid", b"{}")
+            return [each.status for each in (before, latest, provisioned, after)]
+
+    assert ["ok", "throttled", "ok", "ok"] == asyncio.run(main())
+
+
 def test_the_account_throttles_what_is_not_reserved(world):
     """Functions share what the account has; a reserved one has its own."""
     gate = world.gate("gate")

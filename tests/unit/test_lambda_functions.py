@@ -45,6 +45,9 @@ class FakePool:
             raise self.refusal
         self.specs[spec.region, spec.name, spec.version] = spec
 
+    def provision(self, name: str, versions: Any, *, region: str) -> None:
+        """Provisioned concurrency is looked at elsewhere."""
+
     async def unregister(
         self, name: str, *, version: str | None = None, region: str = "us-east-1"
     ) -> None:

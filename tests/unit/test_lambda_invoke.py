@@ -327,7 +327,13 @@ def test_an_alias_runs_its_version_under_its_own_arn() -> None:
             "Unexpected character ('a' (code 97)): was expecting double-quote to start field name"
             f"\n at {SOURCE}; line: 1, column: 3]",
         ),
-        (b"\x87", f"Invalid UTF-8 start byte 0x87\n at {SOURCE}; line: 1, column: 2]"),
+        (b"n\x87", f"Invalid UTF-8 start byte 0x87\n at {SOURCE}; line: 1, column: 3]"),
+        (
+            b"\x87",
+            "Unexpected character ((CTRL-CHAR, code 135)): expected a valid value (JSON String, "
+            "Number, Array, Object or token 'null', 'true' or 'false')"
+            f"\n at {SOURCE}; line: 1, column: 1]",
+        ),
     ],
 )
 def test_a_payload_must_be_json(kind: str, payload: bytes, reason: str) -> None:

@@ -95,11 +95,17 @@ class FakePool:
 
     def __init__(self) -> None:
         self.reserved: dict[str, int | None] = {}
+        self.provisioned: dict[str, dict[str, int]] = {}
 
     def reserve(self, name: str, concurrency: int | None, *, region: str) -> None:
         """Keep it."""
         del region
         self.reserved[name] = concurrency
+
+    def provision(self, name: str, versions: dict[str, int], *, region: str) -> None:
+        """Keep it."""
+        del region
+        self.provisioned[name] = versions
 
 
 class FakeClient:
@@ -130,7 +136,13 @@ class Setting:
         self.operations: dict[str, Any] = {}
         for part in (
             ReservedConcurrency(find, self.pool, self.documents),  # type: ignore[arg-type]
-            ProvisionedConcurrency(find, self.documents, delays=Delays(), clock=lambda: self.now),
+            ProvisionedConcurrency(
+                find,
+                self.pool,  # type: ignore[arg-type]
+                self.documents,
+                delays=Delays(),
+                clock=lambda: self.now,
+            ),
             EventInvokeConfigs(
                 find,
                 self.documents,
@@ -551,3 +563,15 @@ def test_a_deleted_function_leaves_no_settings(setting: Setting) -> None:
 
     kinds = ("concurrency", "event-invoke", "policy", "tags")
     assert [] == [each for kind in kinds for each in setting.documents.items(kind)]
+
+
+def test_the_pool_obeys_what_is_provisioned(setting: Setting) -> None:
+    """By version, also when an alias is what it was provisioned for."""
+    concurrency = {"FunctionName": "f", "ProvisionedConcurrentExecutions": 3}
+    setting.do("PutProvisionedConcurrencyConfig", Qualifier="live", **concurrency)
+    setting.do("PutProvisionedConcurrencyConfig", Qualifier="2", **concurrency)
+    both = setting.pool.provisioned["f"]
+    setting.do("DeleteProvisionedConcurrencyConfig", FunctionName="f", Qualifier="2")
+
+    assert {"1": 3, "2": 3} == both
+    assert {"1": 3} == setting.pool.provisioned["f"]

@@ -54,7 +54,7 @@ def client(session, tmp_path):
             CodeSigning(find, documents, clock=clock),
             Tags(find, documents, functions),
             Permissions(find, documents, functions),
-            ProvisionedConcurrency(find, documents, delays=Delays(), clock=clock),
+            ProvisionedConcurrency(find, account.pool, documents, delays=Delays(), clock=clock),
             EventInvokeConfigs(find, documents, lambda _region: None, clock=clock),
         ],
     )

@@ -168,6 +168,12 @@ class Account:
         invocations = Invocations(find, self.pool, asynchronous)
         self._stack.push_async_callback(invocations.aclose)
         self._concurrency = ReservedConcurrency(find, self.pool, documents)
+        self._provisioned = ProvisionedConcurrency(
+            find, self.pool, documents, delays=delays, clock=wall_clock
+        )
+        self.functions.on_deleted.append(
+            lambda target: self._provisioned.tell_pool(target.region, target.name)
+        )
         self.host = DriverHost(
             clients=clients,
             checkpoints=checkpoints,
@@ -195,7 +201,7 @@ class Account:
             self._layers,
             LayerPermissions(self._layers, documents),
             self._concurrency,
-            ProvisionedConcurrency(find, documents, delays=delays, clock=wall_clock),
+            self._provisioned,
             EventInvokeConfigs(find, documents, clients, clock=wall_clock),
             Permissions(find, documents, self.functions),
             Tags(find, documents, self.functions),
@@ -216,6 +222,7 @@ class Account:
         """Go on with the functions and mappings that were kept."""
         await self.functions.resume()
         self._concurrency.resume()
+        self._provisioned.resume()
         await self.mappings.resume()
 
     async def adopt(self, app: AppSpec, provisioned: Provisioned) -> None:

@@ -99,6 +99,7 @@ class FunctionPool:
         self._functions: dict[tuple[str, str, str], Function] = {}  # region, name, version
         self._leaving: set[Function] = set()
         self._reserved: dict[tuple[str, str], int] = {}  # region, name
+        self._provisioned: dict[tuple[str, str], Mapping[str, int]] = {}  # region, name
         self._tasks: set[asyncio.Task[None]] = set()
         self._trimming: asyncio.TimerHandle | None = None
         self._starts_max = max(_STARTS_MIN, _STARTS_PER_PROCESSOR * (os.cpu_count() or 1))
@@ -162,6 +163,7 @@ class FunctionPool:
         """
         if version is None:
             self._reserved.pop((region, name), None)
+            self._provisioned.pop((region, name), None)
         for key in [
             key
             for key in self._functions
@@ -185,6 +187,18 @@ class FunctionPool:
             self._reserved.pop((region, name), None)
         else:
             self._reserved[region, name] = concurrency
+
+    def provision(self, name: str, versions: Mapping[str, int], *, region: str = REGION) -> None:
+        """
+        Keep parts of what is reserved for a function to some of its versions.
+
+        Args:
+            name: Function name; it need not be registered yet.
+            versions: Executions at a time that only this version may have, by version; those above
+                compete for the rest of what is reserved.
+            region: The function's region.
+        """
+        self._provisioned[region, name] = dict(versions)
 
     async def invoke(
         self,
@@ -222,7 +236,7 @@ class FunctionPool:
             return not_invokable(request_id, f"Function not found: {name}")
         if len(payload) > LAMBDA_PAYLOAD_BYTES_MAX:
             return request_too_large(request_id)
-        if refusal := self._refusal(region, name):
+        if refusal := self._refusal(region, name, version):
             return throttled(request_id, refusal)
         answer: asyncio.Future[Invocation] = asyncio.get_running_loop().create_future()
         request = Request(
@@ -323,14 +337,20 @@ class FunctionPool:
     def _all(self) -> list[Function]:
         return [*self._functions.values(), *self._leaving]
 
-    def _refusal(self, region: str, name: str) -> ThrottleReason | None:
+    def _refusal(self, region: str, name: str, version: str) -> ThrottleReason | None:
         """Say why the function may not run once more now, if so."""
         reserved = self._reserved.get((region, name))
         if reserved is not None:
-            active = sum(
-                each.active for key, each in self._functions.items() if key[:2] == (region, name)
-            )
-            if active >= reserved:
+            provisioned = self._provisioned.get((region, name), {})
+            active = {
+                key[2]: each.active
+                for key, each in self._functions.items()
+                if key[:2] == (region, name)
+            }
+            if active.get(version, 0) < provisioned.get(version, 0):
+                return None
+            shared = sum(max(0, each - provisioned.get(key, 0)) for key, each in active.items())
+            if shared >= reserved - sum(provisioned.values()):
                 return "ReservedFunctionConcurrentInvocationLimitExceeded"
             return None
         active = sum(

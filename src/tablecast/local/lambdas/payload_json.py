@@ -20,6 +20,7 @@ _PREFIX: Final = "Could not parse request body into json: Could not parse payloa
 _SOURCE: Final = "[Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled)"
 _VALUES: Final = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
 _TOKEN: Final = re.compile(r"[\w$]+")
+_CONTROLS: Final = range(0x80, 0xA0)  # as characters; as bytes none of them begins one
 _REASONS: Final = {
     "Expecting property name enclosed in double quotes": (
         "was expecting double-quote to start field name"
@@ -80,6 +81,10 @@ def _refuse_constant(token: str) -> NoReturn:
 
 def _not_utf8(payload: bytes, error: UnicodeDecodeError) -> ApiError:
     where = error.start
+    first = payload[where]
+    if not payload[:where].strip() and first in _CONTROLS:  # where a value begins, bytes are read
+        reason = f"((CTRL-CHAR, code {first})): expected a valid value {_VALUES}"
+        return _refusal(f"Unexpected character {reason}", payload[:where].decode(), where)
     kind = "start"
     if "continuation" in error.reason and error.end < len(payload):
         where, kind = error.end, "middle"

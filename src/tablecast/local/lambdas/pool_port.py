@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from tablecast.local.invocation import Invocation
@@ -28,4 +29,8 @@ class Pool(Protocol):
 
     def reserve(self, name: str, concurrency: int | None, *, region: str = REGION) -> None:
         """Reserve concurrency for a function; None for a share of what the account has."""
+        ...
+
+    def provision(self, name: str, versions: Mapping[str, int], *, region: str = REGION) -> None:
+        """Keep parts of what is reserved for a function to some of its versions."""
         ...

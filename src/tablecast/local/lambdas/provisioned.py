@@ -1,8 +1,9 @@
 """
-Provisioned concurrency of versions and aliases: kept, counted and told, but without effect.
+Provisioned concurrency of versions and aliases: kept, counted and told.
 
 It becomes READY as fast as a function becomes Active. No environment is started beforehand; the
-first invocations are cold starts here.
+first invocations are cold starts here. Of what is reserved for a function, other versions can have
+only what is not provisioned.
 
 Source:
     Lambda API Reference, PutProvisionedConcurrencyConfig; AWS-validated recordings of public test
@@ -28,6 +29,7 @@ from tablecast.local.lambdas.concurrency import (
     reserved_in,
 )
 from tablecast.local.lambdas.paging import page
+from tablecast.local.lambdas.pool_port import Pool
 from tablecast.local.lambdas.ports import Delays, FindFunction, Operation, Target
 from tablecast.local.lambdas.references import find_qualified
 from tablecast.local.model import LATEST_VERSION, function_arn
@@ -41,6 +43,7 @@ class ProvisionedConcurrency:
 
     Args:
         find: Finds functions.
+        pool: Obeys it.
         documents: Where it is kept.
         delays: How long it is in progress.
         clock: Returns the time in epoch seconds.
@@ -49,12 +52,14 @@ class ProvisionedConcurrency:
     def __init__(
         self,
         find: FindFunction,
+        pool: Pool,
         documents: Documents,
         *,
         delays: Delays,
         clock: Callable[[], float],
     ) -> None:
         self._find = find
+        self._pool = pool
         self._documents = documents
         self._delays = delays
         self._clock = clock
@@ -69,6 +74,19 @@ class ProvisionedConcurrency:
             "ListProvisionedConcurrencyConfigs": self.list,
         }
 
+    def resume(self) -> None:
+        """Have the pool obey what was kept."""
+        for region, name in {key[:2] for key, _ in self._documents.items(PROVISIONED_KIND)}:
+            self.tell_pool(region, name)
+
+    def tell_pool(self, region: str, name: str) -> None:
+        """Have the pool obey what is kept of a function."""
+        versions: dict[str, int] = {}
+        for _, document in self._documents.items(PROVISIONED_KIND, (region, name)):
+            version = document["version"]
+            versions[version] = versions.get(version, 0) + document[_REQUESTED]
+        self._pool.provision(name, versions, region=region)
+
     async def put(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
         """Provision concurrency for a version or alias."""
         if request["Qualifier"] == LATEST_VERSION:
@@ -82,6 +100,7 @@ class ProvisionedConcurrency:
         self._check_room(target, requested)
         document = {_REQUESTED: requested, "version": target.version, "changed_at": self._clock()}
         self._documents.put(PROVISIONED_KIND, _key(target), document)
+        self.tell_pool(target.region, target.name)
         return _state(document, ready=False)
 
     async def get(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
@@ -100,6 +119,7 @@ class ProvisionedConcurrency:
         """Provision nothing any longer."""
         target = self._published(call, request)
         self._documents.delete(PROVISIONED_KIND, _key(target))
+        self.tell_pool(target.region, target.name)
         return {}
 
     async def list(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
