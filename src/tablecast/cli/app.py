@@ -12,6 +12,7 @@ from typing import Annotated, Final
 
 import typer
 
+from tablecast.cli.aws_commands import COMMANDS
 from tablecast.cli.output import Output
 
 _HELP_WIDTH: Final = 100
@@ -71,6 +72,7 @@ def root(
     Run it, live:           tablecast dev
     Have AWS on a laptop:   tablecast local start
     Know what it will cost: tablecast plan --writes-per-second 200
+    Put it on AWS:          tablecast deploy
     Learn about a command:  tablecast demo --help
 
     Exit codes: 0 done, 1 failed, 2 something to mend in an option, a declaration or an input, 130
@@ -623,5 +625,7 @@ def _keep_lines(typer_app: typer.Typer) -> None:
             callback.__doc__ = callback.__doc__.replace("\\b\n", "\b\n")
 
 
+for _command in COMMANDS:
+    app.command()(_command)
 for _each in (app, local_app):
     _keep_lines(_each)
