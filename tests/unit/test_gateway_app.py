@@ -29,6 +29,11 @@ async def download(name):
     return {"f.zip": b"zip"}.get(name)
 
 
+async def invoke_url(url_id, request, call):
+    told = {"id": url_id, "path": request.path, "signed": request.signed, "ip": request.source_ip}
+    return Response(200, {}, json.dumps(told).encode())
+
+
 class Client:
     """Asks an AccountApp without a connection."""
 
@@ -38,6 +43,7 @@ class Client:
             lambda_api=self.lambda_api,
             logs_api=self.logs_api,
             download_code=download,
+            invoke_url=invoke_url,
             status=lambda: {"functions": 1},
         )
 
@@ -135,3 +141,14 @@ def test_a_request_beyond_all_bounds_is_not_kept_in_memory(client):
 
     assert 413 == client.ask(parts=(part, part, part))[0]
     assert [] == client.lambda_api.asked
+
+
+@pytest.mark.parametrize(
+    ("path", "below"), [("/_tablecast/url/ab/x%20y/z", "/x%20y/z"), ("/_tablecast/url/ab", "/")]
+)
+def test_a_function_url_leads_to_its_function(path, below):
+    """With the path below it as it was sent."""
+    status, _, body = Client().ask(path)
+
+    assert 200 == status
+    assert {"id": "ab", "path": below, "signed": False, "ip": "127.0.0.1"} == json.loads(body)

@@ -49,6 +49,7 @@ from tablecast.local.lambdas.permissions import Permissions
 from tablecast.local.lambdas.ports import Delays, Part
 from tablecast.local.lambdas.provisioned import ProvisionedConcurrency
 from tablecast.local.lambdas.tags import Tags
+from tablecast.local.lambdas.url_invocation import UrlInvocations
 from tablecast.local.mapping_host import DriverHost
 from tablecast.local.model import REGION, AppSpec
 from tablecast.local.provision import Provisioned
@@ -194,6 +195,7 @@ class Account:
         )
         self._stack.push_async_callback(self.mappings.aclose)
         self._adopted: frozenset[str] = frozenset()
+        urls = FunctionUrls(find, documents, clock=wall_clock)
         lambda_parts: list[Part] = [
             self.functions,
             invocations,
@@ -205,7 +207,7 @@ class Account:
             EventInvokeConfigs(find, documents, clients, clock=wall_clock),
             Permissions(find, documents, self.functions),
             Tags(find, documents, self.functions),
-            FunctionUrls(find, documents, clock=wall_clock),
+            urls,
             CodeSigning(find, documents, clock=wall_clock),
             AccountSettings(find, self.functions.targets, documents),
         ]
@@ -215,6 +217,7 @@ class Account:
                 LogsProtocol(service_model("logs")), [LogsApi(self.logs, clock=wall_clock)]
             ),
             download_code=self._download,
+            invoke_url=UrlInvocations(urls, find, self.pool, documents, clock=wall_clock).handle,
             status=self._status,
         )
 

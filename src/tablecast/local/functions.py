@@ -342,14 +342,14 @@ class FunctionPool:
         reserved = self._reserved.get((region, name))
         if reserved is not None:
             provisioned = self._provisioned.get((region, name), {})
-            active = {
+            by_version = {
                 key[2]: each.active
                 for key, each in self._functions.items()
                 if key[:2] == (region, name)
             }
-            if active.get(version, 0) < provisioned.get(version, 0):
+            if by_version.get(version, 0) < provisioned.get(version, 0):
                 return None
-            shared = sum(max(0, each - provisioned.get(key, 0)) for key, each in active.items())
+            shared = sum(max(0, each - provisioned.get(key, 0)) for key, each in by_version.items())
             if shared >= reserved - sum(provisioned.values()):
                 return "ReservedFunctionConcurrentInvocationLimitExceeded"
             return None

@@ -6,6 +6,7 @@ The runtime's own HTTP face, behind the one address: Lambda, the logs of functio
 | `/_tablecast/health` | `200` as long as the runtime works |
 | `/_tablecast/status` | what the account has, as JSON |
 | `/_tablecast/code/...` | code of functions and layers, as GetFunction's `Location` names it |
+| `/_tablecast/url/...` | the function that this function URL leads to |
 | signed for `logs`, or with its target | the Logs API |
 | anything else | the Lambda API |
 
@@ -32,6 +33,8 @@ from tablecast.local.gateway import (
     refuse_foreign,
     signature,
 )
+from tablecast.local.lambdas.function_urls import URL_PATH
+from tablecast.local.lambdas.url_invocation import UrlRequest
 from tablecast.local.model import REGION
 
 REQUEST_BYTES_MAX: Final = 96 << 20  # AWS refuses above 70,167,211; that is said by the API itself
@@ -49,6 +52,14 @@ class DownloadCode(Protocol):
         ...
 
 
+class InvokeUrl(Protocol):
+    """Invoke a function by its URL."""
+
+    async def __call__(self, url_id: str, request: UrlRequest, call: Call) -> Response:
+        """Answer a request to the URL with this ID."""
+        ...
+
+
 class AccountApp:
     """
     ASGI application of an account.
@@ -57,6 +68,7 @@ class AccountApp:
         lambda_api: The Lambda API.
         logs_api: The Logs API.
         download_code: Finds code.
+        invoke_url: Invokes functions by their URLs.
         status: Tells what the account has.
     """
 
@@ -66,11 +78,13 @@ class AccountApp:
         lambda_api: Api,
         logs_api: Api,
         download_code: DownloadCode,
+        invoke_url: InvokeUrl,
         status: Callable[[], dict[str, Any]],
     ) -> None:
         self._lambda_api = lambda_api
         self._logs_api = logs_api
         self._download_code = download_code
+        self._invoke_url = invoke_url
         self._status = status
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -100,12 +114,25 @@ class AccountApp:
             region=signed.region if signed else REGION,
             endpoint_url=f"http://{headers.get('host', '')}",
         )
+        raw_path = (scope.get("raw_path") or path.encode()).decode("latin-1")
+        if raw_path.startswith(URL_PATH):
+            url_id, slash, rest = raw_path.removeprefix(URL_PATH).partition("/")
+            request = UrlRequest(
+                method=scope["method"],
+                path=slash + rest or "/",
+                query_string=scope["query_string"],
+                headers=headers,
+                body=body,
+                signed=signed is not None and signed.service == "lambda",
+                source_ip=(scope.get("client") or ("127.0.0.1", 0))[0],
+            )
+            await _send(send, await self._invoke_url(url_id, request, call))
+            return
         api = self._lambda_api
         if headers.get("x-amz-target", "").startswith(_LOGS_TARGET) or (
             signed and signed.service == "logs"
         ):
             api = self._logs_api
-        raw_path = (scope.get("raw_path") or path.encode()).decode("latin-1")
         response = await api.handle(
             scope["method"], raw_path, scope["query_string"], headers, body, call
         )
