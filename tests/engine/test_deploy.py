@@ -96,7 +96,7 @@ def test_a_pipeline_is_deployed_compared_and_destroyed(local, tmp_path):
 
     gone = project.run("destroy", "--yes")
     assert 0 == gone.returncode, gone.stderr
-    assert "table, queues and buckets are kept" in gone.stdout
+    assert "table and buckets are kept" in gone.stdout
 
 
 def test_a_plan_names_what_is_made_and_what_it_costs_idle(tmp_path):

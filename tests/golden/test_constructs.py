@@ -15,6 +15,7 @@ from aws_cdk import Stack, Validations, aws_dynamodb  # isort: skip
 from cdk_nag import AwsSolutionsChecks
 
 from tablecast.constructs import Tablecast
+from tablecast.constructs.reference import render_reference
 
 ARN = "arn:aws:dynamodb:eu-west-1:123456789012:table/orders"
 
@@ -115,3 +116,10 @@ def test_cfn_lint_finds_nothing(synthesized):
     )
 
     assert ("", 0) == (done.stdout, done.returncode)
+
+
+def test_the_page_of_the_constructs_is_made_from_them(synthesized, golden):
+    """Every argument, default, property, alarm and statement, as it is."""
+    name, template, _, _ = synthesized
+    if name == "own":
+        golden("../../docs/reference/constructs.md", render_reference(template))

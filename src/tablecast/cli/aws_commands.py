@@ -138,7 +138,7 @@ def destroy(
     as_json: _Json = False,
 ) -> None:
     r"""
-    Remove your pipeline from AWS; its table, queues and buckets are kept.
+    Remove your pipeline from AWS; its table and buckets are kept.
 
     \b
     Examples:

@@ -53,8 +53,8 @@ def run_action(action: Action, options: CdkOptions, output: Output, *, plan: boo
     outputs = run_cdk(action, assembly, options, output)
     if action == "destroy":
         output.say(
-            "table, queues and buckets are kept, for what lies in them may be wanted; delete them "
-            "in the console or with the aws CLI"
+            "table and buckets are kept, for what lies in them may be wanted; delete them in the "
+            "console or with the aws CLI"
         )
     output.document({"action": action, "outputs": outputs})
     return 0

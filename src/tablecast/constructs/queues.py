@@ -23,7 +23,8 @@ class ConsumerQueues(Construct):
     Both are encrypted by SQS itself, which costs nothing and needs no key, and take requests over
     TLS only. With `order="item"` they are FIFO queues of high throughput: order is kept within a
     message group, and quotas count for a group. The dead-letter queue takes dead letters of its
-    queue alone, and keeps them for the longest time that there is.
+    queue alone, and keeps them for the longest time that there is. They go with their consumer, so
+    that it can be added again under its name.
 
     Args:
         scope: Where they belong.
@@ -53,7 +54,7 @@ class ConsumerQueues(Construct):
                 redrive_permission=sqs.RedrivePermission.BY_QUEUE,
                 source_queues=[self._named(queue_name(pipeline, consumer))],
             ),
-            removal_policy=RemovalPolicy.RETAIN,
+            removal_policy=RemovalPolicy.DESTROY,
         )
         fifo = consumer.fifo
         self.queue = sqs.Queue(
@@ -70,7 +71,7 @@ class ConsumerQueues(Construct):
             dead_letter_queue=sqs.DeadLetterQueue(
                 queue=self.dead_letter_queue, max_receive_count=redrive_receive_count(consumer)
             ),
-            removal_policy=RemovalPolicy.RETAIN,
+            removal_policy=RemovalPolicy.DESTROY,
         )
         acknowledge(
             self.dead_letter_queue, "AwsSolutions-SQS3", "it is the dead-letter queue of another"
