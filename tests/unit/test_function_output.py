@@ -335,3 +335,15 @@ def test_text_logs_have_no_levels():
     FunctionOutput(spec, "env-1", events.append).take_output(b'{"level": "debug"}\n')
 
     assert 1 == len(events)
+
+
+def test_a_traceback_calls_the_code_by_its_name_on_lambda():
+    """Where the folder is of no use to anybody; what is printed stays as it is."""
+    events = []
+    output = FunctionOutput(SPEC, "env-1", events.append, hidden_dir=b"/kept/code/ab")
+    output.take_record(b'File "/kept/code/ab/index.py", line 1', level=20)
+    output.take_output(b"/kept/code/ab\n")
+
+    assert ['File "/var/task/index.py", line 1', "/kept/code/ab"] == [
+        event.line for event in events
+    ]

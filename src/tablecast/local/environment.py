@@ -177,12 +177,16 @@ class Environment:
         self._loop = asyncio.get_running_loop()
         self._opt = opt
         self._log_stream = _log_stream(spec, self.id)
-        self._output = FunctionOutput(
-            spec, self.id, surroundings.observe, log_stream=self._log_stream
-        )
-        self._log = PlatformLog(spec, self._log_stream, self._output)
         hidden = spec.code_dir.is_relative_to(surroundings.packages)
         self._hidden_dir = json.dumps(str(spec.code_dir))[1:-1].encode() if hidden else b""
+        self._output = FunctionOutput(
+            spec,
+            self.id,
+            surroundings.observe,
+            log_stream=self._log_stream,
+            hidden_dir=str(spec.code_dir).encode() if hidden else b"",
+        )
+        self._log = PlatformLog(spec, self._log_stream, self._output)
         self._state = State.NEW
         self._process: FunctionProcess | None = None
         self._processes: set[FunctionProcess] = set()

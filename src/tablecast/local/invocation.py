@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from tablecast.limits import LAMBDA_PAYLOAD_BYTES_MAX, LAMBDA_RESPONSE_BYTES_MAX
-from tablecast.local.logs import log_tail
+from tablecast.local.logs import TASK_ROOT, log_tail
 from tablecast.local.model import LATEST_VERSION
 
 UNHANDLED: Final = "Unhandled"
-TASK_ROOT: Final = b"/var/task"
 
 ThrottleReason = Literal[
     "ReservedFunctionConcurrentInvocationLimitExceeded", "ConcurrentInvocationLimitExceeded"

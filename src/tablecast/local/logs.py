@@ -32,6 +32,7 @@ from tablecast.local.events import FunctionLog, LogStream
 from tablecast.local.levels import INFO, frame_level, level_of, line_level
 from tablecast.local.model import FunctionSpec
 
+TASK_ROOT: Final = b"/var/task"
 OUTPUT_BYTES_MAX: Final = 256 * KIB
 LINE_BYTES_MAX: Final = 64 * KIB
 LOG_TAIL_BYTES: Final = 4 * KIB  # Lambda API reference, Invoke: LogType=Tail
@@ -70,6 +71,8 @@ class FunctionOutput:
         environment_id: The execution environment.
         observe: Gets every line.
         log_stream: The environment's log stream.
+        hidden_dir: Folder that records of `logging`, tracebacks among them, call by the name that
+            it has on Lambda; empty when it is to be called by its own.
     """
 
     def __init__(
@@ -79,7 +82,9 @@ class FunctionOutput:
         observe: Callable[[FunctionLog], None],
         *,
         log_stream: str = "",
+        hidden_dir: bytes = b"",
     ) -> None:
+        self._hidden_dir = hidden_dir
         self._function = spec.name
         self._region = spec.region
         self._version = spec.version
@@ -159,6 +164,8 @@ class FunctionOutput:
         if left_out_bytes:
             self._left_out_bytes += left_out_bytes
             self._left_out_lines += 1
+        if self._hidden_dir:
+            text = text.replace(self._hidden_dir, TASK_ROOT)
         self._keep(text.removesuffix(b"\n"), "log", ended=text.endswith(b"\n"))
 
     def _keep(self, line: bytes, stream: LogStream, *, ended: bool = True) -> None:
