@@ -28,6 +28,7 @@ from tablecast.local.api.rest_json import RestJson
 from tablecast.local.checkpoints import Checkpoints
 from tablecast.local.cloudwatch.log_store import LogStore
 from tablecast.local.cloudwatch.logs_api import LogsApi, LogsProtocol
+from tablecast.local.cloudwatch.subscription_filters import SubscriptionFilters
 from tablecast.local.documents import Documents
 from tablecast.local.driver import Observer
 from tablecast.local.events import FunctionLog
@@ -175,6 +176,10 @@ class Account:
         self.functions.on_deleted.append(
             lambda target: self._provisioned.tell_pool(target.region, target.name)
         )
+        subscriptions = SubscriptionFilters(
+            self.logs, find, invocations.invoke_for_mapping, clock=wall_clock
+        )
+        self._stack.push_async_callback(subscriptions.aclose)
         self.host = DriverHost(
             clients=clients,
             checkpoints=checkpoints,
@@ -214,7 +219,8 @@ class Account:
         self.app = AccountApp(
             lambda_api=Api(RestJson(service_model("lambda")), lambda_parts),
             logs_api=Api(
-                LogsProtocol(service_model("logs")), [LogsApi(self.logs, clock=wall_clock)]
+                LogsProtocol(service_model("logs")),
+                [LogsApi(self.logs, clock=wall_clock, further=[subscriptions])],
             ),
             download_code=self._download,
             invoke_url=UrlInvocations(urls, find, self.pool, documents, clock=wall_clock).handle,

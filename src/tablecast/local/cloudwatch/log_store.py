@@ -23,8 +23,9 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from tablecast.limits import KIB
 from tablecast.local.events import FunctionLog
@@ -125,6 +126,7 @@ class LogGroup:
         retention_days: As given; it has no effect on what is kept.
         deletion_protection: It cannot be deleted.
         tags: Its tags.
+        filters: Its subscription filters by name, as they are described.
         streams: Its log streams by name.
         arrivals: The stream of each event that is held, in the order of arrival.
         held_bytes: What its events take of this process, estimated.
@@ -139,6 +141,7 @@ class LogGroup:
     retention_days: int | None = None
     deletion_protection: bool = False
     tags: dict[str, str] = field(default_factory=dict)
+    filters: dict[str, dict[str, Any]] = field(default_factory=dict)
     streams: dict[str, LogStream] = field(default_factory=dict)
     arrivals: deque[LogStream] = field(default_factory=deque)
     held_bytes: int = 0
@@ -157,6 +160,9 @@ class LogStore:
     Args:
         group_bytes_max: Most that a group holds, in bytes of this process.
         total_bytes_max: Most that all of them hold.
+
+    Attributes:
+        on_subscribed: Called with each event that arrives in a group with subscription filters.
     """
 
     def __init__(
@@ -169,6 +175,7 @@ class LogStore:
         self._sequence = 0
         self.held_bytes = 0
         self.dropped = 0
+        self.on_subscribed: Callable[[LogStream, Event], None] = lambda _stream, _event: None
 
     def put(self, event: FunctionLog) -> None:
         """Keep a line of a function; its group and its stream are made when they are not there."""
@@ -197,6 +204,8 @@ class LogStore:
         stream.last_sequence = self._sequence
         group = stream.group
         group.arrivals.append(stream)
+        if group.filters:
+            self.on_subscribed(stream, event)
         size = event_bytes(event)
         group.message_bytes += size
         size += EVENT_HELD_BYTES

@@ -13,7 +13,7 @@ from tablecast.local.cloudwatch.log_groups import LogGroups
 from tablecast.local.cloudwatch.log_names import bad_parameter
 from tablecast.local.cloudwatch.log_store import LogStore
 from tablecast.local.cloudwatch.log_streams import LogStreams
-from tablecast.local.lambdas.ports import Operation
+from tablecast.local.lambdas.ports import Operation, Part
 
 NAME_LENGTH_MAX: Final = 512
 
@@ -25,13 +25,17 @@ class LogsApi:
     Args:
         store: Where groups, streams and events are.
         clock: Epoch seconds.
+        further: Further parts, which need more than the store.
     """
 
-    def __init__(self, store: LogStore, *, clock: Callable[[], float]) -> None:
-        self._parts = (
+    def __init__(
+        self, store: LogStore, *, clock: Callable[[], float], further: Sequence[Part] = ()
+    ) -> None:
+        self._parts: tuple[Part, ...] = (
             LogGroups(store, clock=clock),
             LogStreams(store, clock=clock),
             LogEvents(store, clock=clock),
+            *further,
         )
 
     @property
