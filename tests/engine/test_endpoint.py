@@ -277,7 +277,7 @@ def test_an_unknown_function_is_refused_as_by_aws(local):
     assert 404 == caught.value.response["ResponseMetadata"]["HTTPStatusCode"]
     assert {
         "Code": "ResourceNotFoundException",
-        "Message": "Function not found: arn:aws:lambda:us-east-1:000000000000:function:nobody",
+        "Message": "Function not found: arn:aws:lambda:us-east-1:000000000000:function:nobody:$LATEST",
     } == caught.value.response["Error"]
 
 
@@ -369,3 +369,30 @@ def test_a_warm_invocation_costs_little(local):
         took.append(time.monotonic() - begun_at)
 
     assert min(took) < 0.05
+
+
+def test_a_function_answers_at_its_url(local):
+    """With its own status, once a policy lets everybody in."""
+    functions = local.client("lambda")
+    code = (
+        "def handler(event, context):\n"
+        "    body = event['requestContext']['http']['method'] + event['rawPath'] + event['body']\n"
+        "    return {'statusCode': 201, 'headers': {'x-own': 'yes'}, 'body': body}\n"
+    )
+    create_function(functions, "site", code)
+    url = functions.create_function_url_config(FunctionName="site", AuthType="NONE")["FunctionUrl"]
+    functions.add_permission(
+        FunctionName="site",
+        StatementId="url",
+        Action="lambda:InvokeFunctionUrl",
+        Principal="*",
+        FunctionUrlAuthType="NONE",
+    )
+
+    request = urllib.request.Request(  # noqa: S310 - an address of this machine
+        f"{url}a%20b", data=b"{}", headers={"content-type": "application/json"}
+    )
+    with urllib.request.urlopen(request) as answer:  # noqa: S310 - likewise
+        got = answer.status, answer.headers["x-own"], answer.read()
+
+    assert (201, "yes", b"POST/a b{}") == got

@@ -106,6 +106,26 @@ def test_a_version_is_published_found_and_downloaded(setting: Setting) -> None:
     assert "X = 1" == (found.folder / "python" / "shared.py").read_text()
 
 
+def test_runtimes_and_architectures_are_those_of_aws(setting: Setting) -> None:
+    """Old and new ones; the whole list is shown, runtimes first."""
+    setting.publish(CompatibleRuntimes=["python3.7", "python3.15"])
+    text = setting.refused(
+        "PublishLayerVersion",
+        Content={"ZipFile": PACKAGE},
+        CompatibleRuntimes=["python3.12", "no"],
+        CompatibleArchitectures=["vax"],
+    )
+
+    assert text.startswith(
+        "2 validation errors detected: Value '[python3.12, no]' at 'compatibleRuntimes' failed to "
+        "satisfy constraint: Member must satisfy enum value set: [nodejs20.x, "
+    )
+    assert text.endswith(
+        "; Value '[vax]' at 'compatibleArchitectures' failed to satisfy constraint: Member must "
+        "satisfy constraint: [Member must satisfy enum value set: [x86_64, arm64]]"
+    )
+
+
 def test_a_number_is_never_given_again(setting: Setting) -> None:
     """Deleting twice is no error."""
     setting.publish()

@@ -41,6 +41,7 @@ _REQUEST_BYTES_MAX: Final = 70_167_211
 _HTTP_TOO_LARGE: Final = 413
 _UNCHECKED: Final[Mapping[str, tuple[str, ...]]] = {
     "CreateFunction": ("Runtime",),
+    "PublishLayerVersion": ("CompatibleArchitectures", "CompatibleRuntimes"),
     "UpdateFunctionConfiguration": ("Runtime",),
 }
 _NO_HEADERS: Final[Mapping[str, str]] = {}

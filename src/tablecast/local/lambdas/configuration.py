@@ -50,7 +50,10 @@ CREATABLE_RUNTIMES: Final = (
 )
 
 NEWER_RUNTIMES: Final = frozenset(
-    (*("dotnet10", "nodejs26.x", "ruby4.0", "java8.al2023", "java11.al2023", "java17.al2023"),)
+    (
+        "python3.15",
+        *("dotnet10", "nodejs26.x", "ruby4.0", "java8.al2023", "java11.al2023", "java17.al2023"),
+    )
 )
 """Runtimes of the API's model that the recorded list in AWS's refusal does not name yet."""
 
@@ -62,6 +65,9 @@ DEPRECATED_RUNTIMES: Final = frozenset(
         *("dotnet7", "ruby2.5", "ruby2.7", "provided"),
     )
 )
+
+KNOWN_RUNTIMES: Final = frozenset(CREATABLE_RUNTIMES) | NEWER_RUNTIMES | DEPRECATED_RUNTIMES
+ARCHITECTURES: Final = ("x86_64", "arm64")
 
 _SUCCESSORS: Final = {
     "dotnetcore3.1": "dotnet6",

@@ -20,8 +20,18 @@ from typing import Any, Final
 
 from tablecast.errors import AwsError
 from tablecast.local.api.call import PARTITION, Call
-from tablecast.local.api.refusal import ApiError, invalid_parameter, not_found
+from tablecast.local.api.refusal import (
+    ApiError,
+    invalid_parameter,
+    not_found,
+    validation_error,
+)
 from tablecast.local.documents import Documents
+from tablecast.local.lambdas.configuration import (
+    ARCHITECTURES,
+    CREATABLE_RUNTIMES,
+    KNOWN_RUNTIMES,
+)
 from tablecast.local.lambdas.layer_package import unpack
 from tablecast.local.lambdas.paging import page
 from tablecast.local.lambdas.ports import Clients, Operation
@@ -107,6 +117,7 @@ class Layers:
 
     async def publish(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
         """Publish a version of a layer."""
+        _check_compatibility(request)
         key = layer_key(call, request["LayerName"])
         data = await self._package(call, request["Content"])
         package = await asyncio.to_thread(unpack, data, self._folder)
@@ -270,3 +281,30 @@ def _not_in_s3(error: AwsError) -> ApiError:
         f"Error occurred while GetObject. S3 Error Code: {error.code}. "
         f"S3 Error Message: {error.message}"
     )
+
+
+def _check_compatibility(request: Mapping[str, Any]) -> None:
+    """
+    Refuse runtimes and architectures that AWS does not have.
+
+    Raises:
+        ApiError: ValidationException, worded unlike other enumerations.
+    """
+    wrong = []
+    runtimes = request.get("CompatibleRuntimes") or []
+    if not KNOWN_RUNTIMES.issuperset(runtimes):
+        wrong.append(
+            f"Value '[{', '.join(runtimes)}]' at 'compatibleRuntimes' failed to satisfy "
+            "constraint: Member must satisfy enum value set: "
+            f"[{', '.join(CREATABLE_RUNTIMES)}]"
+        )
+    architectures = request.get("CompatibleArchitectures") or []
+    if not set(ARCHITECTURES).issuperset(architectures):
+        wrong.append(
+            f"Value '[{', '.join(architectures)}]' at 'compatibleArchitectures' failed to satisfy "
+            "constraint: Member must satisfy constraint: [Member must satisfy enum value set: "
+            f"[{', '.join(ARCHITECTURES)}]]"
+        )
+    if wrong:
+        errors = "error" if len(wrong) == 1 else "errors"
+        raise validation_error(f"{len(wrong)} validation {errors} detected: {'; '.join(wrong)}")
