@@ -741,3 +741,15 @@ def test_revisions_are_renewed_for_others(account: Account) -> None:
         assert before != renewed
         assert renewed == functions.revision_id(functions.find(CALL, "f", qualifier))
     assert 2 == len(list(functions.targets("us-east-1")))
+
+
+def test_an_alias_that_moved_is_told_of(tmp_path: Path) -> None:
+    """With the version that it points to now."""
+    account = Account(tmp_path)
+    moved: list[Target] = []
+    account.functions.on_moved.append(moved.append)
+    account.create(Publish=True)
+    account.ask("CreateAlias", FunctionName="f", Name="a", FunctionVersion="1")
+    account.ask("UpdateAlias", FunctionName="f", Name="a", FunctionVersion="$LATEST")
+
+    assert [("a", "$LATEST")] == [(each.qualifier, each.version) for each in moved]

@@ -565,6 +565,29 @@ def test_a_deleted_function_leaves_no_settings(setting: Setting) -> None:
     assert [] == [each for kind in kinds for each in setting.documents.items(kind)]
 
 
+def test_what_is_provisioned_follows_its_alias(setting: Setting) -> None:
+    """In progress again, all of it allocated; then for the other version."""
+    setting.do(
+        "PutProvisionedConcurrencyConfig",
+        FunctionName="f",
+        Qualifier="live",
+        ProvisionedConcurrentExecutions=3,
+    )
+    provisioned = setting.operations["GetProvisionedConcurrencyConfig"].__self__
+    setting.functions.aliases["f", "live"] = "2"
+    provisioned.follow(setting.functions.find(CALL, "f", "live"))
+    moved = setting.do("GetProvisionedConcurrencyConfig", FunctionName="f", Qualifier="live")
+    setting.now += 1
+    after = setting.do("GetProvisionedConcurrencyConfig", FunctionName="f", Qualifier="live")
+
+    assert ("IN_PROGRESS", 3) == (
+        moved["Status"],
+        moved["AllocatedProvisionedConcurrentExecutions"],
+    )
+    assert "READY" == after["Status"]
+    assert {"2": 3} == setting.pool.provisioned["f"]
+
+
 def test_the_pool_obeys_what_is_provisioned(setting: Setting) -> None:
     """By version, also when an alias is what it was provisioned for."""
     concurrency = {"FunctionName": "f", "ProvisionedConcurrentExecutions": 3}

@@ -173,6 +173,7 @@ class Account:
         self._provisioned = ProvisionedConcurrency(
             find, self.pool, documents, delays=delays, clock=wall_clock
         )
+        self.functions.on_moved.append(self._provisioned.follow)
         self.functions.on_deleted.append(
             lambda target: self._provisioned.tell_pool(target.region, target.name)
         )

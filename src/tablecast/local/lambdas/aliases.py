@@ -29,12 +29,17 @@ class Aliases:
     Args:
         store: Keeps functions.
         on_deleted: Called with each alias that was deleted.
+        on_moved: Called with each alias that was changed, as it is now.
     """
 
     def __init__(
-        self, store: FunctionStore, on_deleted: Callable[[Target], None] = lambda _target: None
+        self,
+        store: FunctionStore,
+        on_deleted: Callable[[Target], None] = lambda _target: None,
+        on_moved: Callable[[Target], None] = lambda _target: None,
     ) -> None:
         self._store = store
+        self._on_moved = on_moved
         self._on_deleted = on_deleted
 
     @property
@@ -96,6 +101,7 @@ class Aliases:
             alias["RoutingConfig"] = {"AdditionalVersionWeights": dict(weights)}
         function.aliases[alias["Name"]] = alias
         self._store.put(function)
+        self._on_moved(self._store.look_up(call, function.name, alias["Name"]))
         return alias
 
     async def delete(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:

@@ -85,6 +85,7 @@ class Functions:
 
     Attributes:
         on_deleted: Called with each function, version or alias that was deleted.
+        on_moved: Called with each alias that was changed, as it is now.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class Functions:
         find_layer: FindLayer = _no_layer,
     ) -> None:
         self.on_deleted: list[Callable[[Target], None]] = []
+        self.on_moved: list[Callable[[Target], None]] = []
         self._documents = documents
         self._code = code
         self._pool = pool
@@ -105,7 +107,7 @@ class Functions:
         self._find_layer = find_layer
         self._store = FunctionStore(documents, clock=clock)
         self._versions = Versions(self._store, self._register)
-        self._aliases = Aliases(self._store, self._tell_deleted)
+        self._aliases = Aliases(self._store, self._tell_deleted, self._tell_moved)
         self._settling: dict[Key, asyncio.Task[None]] = {}
 
     @property
@@ -436,6 +438,10 @@ class Functions:
                 "Unable to delete version because the following aliases reference it: "
                 f"[{', '.join(referring)}]"
             )
+
+    def _tell_moved(self, target: Target) -> None:
+        for hook in self.on_moved:
+            hook(target)
 
     def _tell_deleted(self, target: Target) -> None:
         for hook in self.on_deleted:

@@ -3,7 +3,8 @@ Provisioned concurrency of versions and aliases: kept, counted and told.
 
 It becomes READY as fast as a function becomes Active. No environment is started beforehand; the
 first invocations are cold starts here. Of what is reserved for a function, other versions can have
-only what is not provisioned.
+only what is not provisioned. It follows its alias to another version, and is in progress again
+meanwhile, with all of it allocated.
 
 Source:
     Lambda API Reference, PutProvisionedConcurrencyConfig; AWS-validated recordings of public test
@@ -86,6 +87,15 @@ class ProvisionedConcurrency:
             version = document["version"]
             versions[version] = versions.get(version, 0) + document[_REQUESTED]
         self._pool.provision(name, versions, region=region)
+
+    def follow(self, alias: Target) -> None:
+        """Go on for the version that an alias points to now."""
+        document = self._documents.get(PROVISIONED_KIND, _key(alias))
+        if document is None or document["version"] == alias.version:
+            return
+        document |= {"version": alias.version, "changed_at": self._clock(), "moved": True}
+        self._documents.put(PROVISIONED_KIND, _key(alias), document)
+        self.tell_pool(alias.region, alias.name)
 
     async def put(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
         """Provision concurrency for a version or alias."""
@@ -185,11 +195,12 @@ class ProvisionedConcurrency:
 
 def _state(document: Mapping[str, Any], *, ready: bool) -> dict[str, Any]:
     requested = document[_REQUESTED]
+    allocated = requested if ready or document.get("moved") else 0
     moment = datetime.fromtimestamp(document["changed_at"], UTC)
     return {
         _REQUESTED: requested,
-        "AvailableProvisionedConcurrentExecutions": requested if ready else 0,
-        "AllocatedProvisionedConcurrentExecutions": requested if ready else 0,
+        "AvailableProvisionedConcurrentExecutions": allocated,
+        "AllocatedProvisionedConcurrentExecutions": allocated,
         "Status": "READY" if ready else "IN_PROGRESS",
         "LastModified": f"{moment:%Y-%m-%dT%H:%M:%S}+0000",
     }
