@@ -475,6 +475,7 @@ def local() -> None:
     tablecast local start     run it; Ctrl-C ends it
     tablecast local status    see whether it runs, and what it has
     tablecast local stop      end it from elsewhere
+    tablecast local deploy    run a CloudFormation, SAM or CDK template there
     """
 
 
@@ -613,6 +614,61 @@ def local_status(
     from tablecast.cli.local import run_local_status
 
     raise typer.Exit(run_local_status(port, data, _output(as_json=as_json)))
+
+
+@local_app.command("deploy")
+def local_deploy(  # noqa: PLR0917 - a command's options
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PATH",
+            help="Cloud assembly (cdk.out), or a CloudFormation or SAM template, JSON or YAML.",
+        ),
+    ],
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("--parameter", metavar="NAME=VALUE", help="A template parameter; repeatable."),
+    ] = None,
+    stack: Annotated[
+        str | None,
+        typer.Option("--stack", metavar="NAME", help="That stack of a cloud assembly alone."),
+    ] = None,
+    destroy: Annotated[
+        bool, typer.Option("--destroy", help="Remove what was deployed, the last first.")
+    ] = False,
+    endpoint_url: Annotated[
+        str | None,
+        typer.Option(
+            "--endpoint-url", metavar="URL", help="Another endpoint than the one that runs."
+        ),
+    ] = None,
+    region: Annotated[
+        str, typer.Option("--region", metavar="REGION", help="Region of what is made.")
+    ] = "us-east-1",
+    port: _LocalPortOption = 4566,
+    data: _LocalDataOption = None,
+    as_json: _JsonOption = False,
+) -> None:
+    r"""
+    Run a template: its tables, queues, functions and mappings at the running endpoint.
+
+    A second deployment changes what is there and shows what it changes: + made, ~ changed, ± made
+    anew, - removed, = as it was. Types without a meaning here (rights, alarms) and types that this
+    runtime does not run are listed.
+
+    \b
+    Examples:
+      tablecast local start
+      tablecast local deploy cdk.out
+      tablecast local deploy template.yaml --parameter Stage=dev
+      tablecast local deploy cdk.out --destroy
+    """
+    from tablecast.cli.local_deploy import DeployOptions, run_local_deploy
+
+    options = DeployOptions(
+        path, port, data, endpoint_url, region, stack, tuple(parameter or ()), destroy
+    )
+    raise typer.Exit(run_local_deploy(options, _output(as_json=as_json)))
 
 
 def _keep_lines(typer_app: typer.Typer) -> None:

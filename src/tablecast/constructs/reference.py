@@ -15,7 +15,7 @@ from tablecast.constructs.pipeline import Tablecast
 _HEAD: Final = """\
 # The constructs
 
-Made from the code and the template of a pipeline with three consumers; `make golden` writes it anew.
+Made from the code and a template of three consumers; `make golden` writes it anew.
 
 ```python
 from aws_cdk import App, Stack
@@ -43,9 +43,9 @@ _SHOWN: Final = (
 )
 _REASONS: Final = {
     "Architectures": "arm64 costs a fifth less than x86 for the same work",
-    "BatchSize": "of the stream: a page of it is a batch; of a queue: a receive, ten messages, is one",
+    "BatchSize": "of the stream: a page is a batch; of a queue: a receive, ten messages, is one",
     "BisectBatchOnFunctionError": "one bad record is found in ten tries, not in a batch of 1,000",
-    "DeduplicationScope": "with FifoThroughputLimit: quotas count for a message group, not the queue",
+    "DeduplicationScope": "with FifoThroughputLimit: quotas count for a message group",
     "DeletionProtectionEnabled": "a table is not deleted by a stack that goes",
     "FilterCriteria": "Lambda does not bill for records that no consumer wants",
     "FunctionResponseTypes": "without it one failed change repeats all of its batch",
@@ -108,7 +108,7 @@ def _attributes() -> Iterator[str]:
     for name in ("grant_redrive",):
         yield f"| `{name}(role)` | {(inspect.getdoc(getattr(ConsumerParts, name)) or '')} |"
     yield ""
-    yield "Escape hatches: each is a construct of the CDK, and `part.node.default_child` the resource."
+    yield "Escape hatches: each is a construct; `part.node.default_child` is its resource."
     yield "What an escape hatch breaks is refused, see below."
 
 

@@ -1,0 +1,1 @@
+"""CloudFormation templates, run on this machine."""
