@@ -6,12 +6,13 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
 DEMO_ARGS ?=
 BENCH_ARGS ?=
+CONFORMANCE_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench format lint types layers unit golden lock clean
+.PHONY: help demo test conformance bench format lint types layers unit golden lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(BIN)/uv: requirements/uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -48,6 +49,9 @@ layers: $(VENV)/.dev ## imports point inward
 
 unit: $(VENV)/.dev ## the tests, fast ones first
 	$(BIN)/pytest
+
+conformance: $(VENV)/.dev ## hold engine and endpoint to the rules of AWS, by name
+	@$(BIN)/python tests/conformance $(CONFORMANCE_ARGS)
 
 bench: $(VENV)/.dev ## measure the figures of docs/explanation/performance.md
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)

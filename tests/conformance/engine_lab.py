@@ -26,11 +26,13 @@ _TRANSLATED = {"FunctionResponseTypes", "FilterCriteria", "DestinationConfig"}
 
 
 def _name(record: dict[str, Any]) -> str:
-    return record["body"] if "body" in record else record["dynamodb"]["Keys"]["pk"]["S"]
+    name: str = record["body"] if "body" in record else record["dynamodb"]["Keys"]["pk"]["S"]
+    return name
 
 
 def _identifier(record: dict[str, Any]) -> str:
-    return record.get("messageId") or record["dynamodb"]["SequenceNumber"]
+    identifier: str = record.get("messageId") or record["dynamodb"]["SequenceNumber"]
+    return identifier
 
 
 class ScriptedFunction(FakeFunction):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from conformance.registry import GUIDE, RECORDED, RULES, Lab, Outcome
+from conformance.registry import RECORDED, RULES, Lab, Outcome, guide
 
-PARTIAL = GUIDE + "services-ddb-batchfailurereporting"
-ERRORS = GUIDE + "services-dynamodb-errors"
-WITH_SQS = GUIDE + "services-sqs-errorhandling"
-FILTERING = GUIDE + "invocation-eventfiltering"
+PARTIAL = guide("services-ddb-batchfailurereporting")
+ERRORS = guide("services-dynamodb-errors")
+WITH_SQS = guide("services-sqs-errorhandling")
+FILTERING = guide("invocation-eventfiltering")
 REPORT = {"FunctionResponseTypes": ["ReportBatchItemFailures"]}
 
 _rule = RULES.rule
@@ -40,14 +40,15 @@ def _answer(name: str, statement: str, source: str, value: Any, deliveries: list
         assert deliveries == function.deliveries
 
 
-for _id, _value in {
+_SUCCESSES: dict[str, Any] = {
     "null": None,
     "empty-string": "",
     "empty-object": {},
     "empty-list": [],
     "empty-failures": {"batchItemFailures": []},
     "null-failures": {"batchItemFailures": None},
-}.items():
+}
+for _id, _value in _SUCCESSES.items():
     _answer(
         _id, f"The answer `{json.dumps(_value)}` is complete success.", PARTIAL, _value, ["abc"]
     )
@@ -199,7 +200,7 @@ def _(lab: Lab) -> None:
 @_rule(
     "stream.batch.size",
     "A batch has at most BatchSize records, in shard order.",
-    GUIDE + "with-ddb",
+    guide("with-ddb"),
 )
 def _(lab: Lab) -> None:
     assert ["ab", "cd", "e"] == _stream(lab, "abcde", BatchSize=2).deliveries

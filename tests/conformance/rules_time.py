@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from conformance.registry import GUIDE, RECORDED, RULES, Lab, Outcome
+from conformance.registry import RECORDED, RULES, Lab, Outcome, guide
 from conformance.rules import REPORT
 
-WITH_DDB = GUIDE + "with-ddb"
+WITH_DDB = guide("with-ddb")
 AGE = "the least record age is 60 s"
 SPLIT = "the data services have one shard a stream"
 _rule = RULES.rule
@@ -99,7 +99,7 @@ def _(lab: Lab) -> None:
 @_rule(
     "stream.shards.parent-first",
     "Children begin after their parent is done; no batch mixes shards.",
-    "DynamoDB developer guide, page Streams",
+    "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html (checked 2026-11-23)",
     engine_only=SPLIT,
 )
 def _(lab: Lab) -> None:
@@ -117,7 +117,7 @@ def _(lab: Lab) -> None:
 @_rule(
     "stream.iterator.expired",
     "An expired iterator is replaced after the last record.",
-    "DynamoDB Streams API, GetRecords",
+    "botocore model of DynamoDB Streams, GetRecords (checked 2026-11-23)",
     engine_only="iterators live 15 minutes",
 )
 def _(lab: Lab) -> None:
@@ -135,7 +135,7 @@ def _(lab: Lab) -> None:
 @_rule(
     "queue.fifo.group-blocks",
     "A failed message of a FIFO group holds back what follows it.",
-    GUIDE + "services-sqs-errorhandling",
+    guide("services-sqs-errorhandling"),
 )
 def _(lab: Lab) -> None:
     queue, function = lab.queue("q.fifo"), lab.function(Outcome("error"), Outcome("return"))
@@ -155,7 +155,7 @@ for _id, _item in (
     @_rule(
         f"queue.result.{_id}",
         f"An item `{_item}` among the failures fails the whole batch.",
-        GUIDE + "services-sqs-errorhandling",
+        guide("services-sqs-errorhandling"),
     )
     def _(lab: Lab, item: dict[str, Any] = _item) -> None:
         queue = lab.queue("q")

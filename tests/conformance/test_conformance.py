@@ -1,4 +1,4 @@
-"""Each rule of the suite, on the engine; the page holds every rule and no other."""
+"""Each rule of the suite, on both sides; the page holds every rule, as it is, and no other."""
 
 from __future__ import annotations
 
@@ -10,21 +10,39 @@ import pytest
 _HERE = Path(__file__).parent
 sys.path.insert(0, str(_HERE.parent))
 
-from conformance import rules, rules_time  # noqa: E402, F401 - defines the rules
+from conformance import page, rules, rules_time, suite  # noqa: E402, F401 - defines the rules
+from conformance.deviations import DEVIATIONS  # noqa: E402
+from conformance.endpoint_lab import Endpoint  # noqa: E402
 from conformance.engine_lab import EngineLab  # noqa: E402
-from conformance.registry import RULES  # noqa: E402
+from conformance.registry import RULES, Rule  # noqa: E402
 
 _PAGE = _HERE.parents[1] / "docs" / "reference" / "conformance.md"
 
 
 @pytest.mark.parametrize("rule", RULES.all, ids=lambda rule: rule.id)
-def test_engine_obeys(rule):
+def test_engine_obeys(rule: Rule) -> None:
     """The rule holds on the pure engine."""
     rule.test(EngineLab())
 
 
-def test_the_page_has_every_rule_once_and_no_other():
-    """The written page is that of the suite."""
-    lines = [line for line in _PAGE.read_text().splitlines() if line.startswith("| `")]
+@pytest.mark.engine
+@pytest.mark.skipif(sys.platform != "linux", reason="functions run on Linux")
+def test_endpoint_obeys(tmp_path: Path) -> None:
+    """Every rule that real time allows holds over the endpoint; the deviations are still there."""
+    with Endpoint(tmp_path) as endpoint:
+        found = suite.over_endpoint(RULES.all, endpoint, lambda _line: None)
+        seen = [known.aws for known in DEVIATIONS if known.seen(endpoint)]
 
-    assert [rule.id for rule in RULES.all] == [line.split("`")[1] for line in lines]
+    assert {} == {rule: wrong for rule, wrong in found.items() if wrong}
+    assert [known.aws for known in DEVIATIONS] == seen
+
+
+def test_the_page_is_that_of_the_suite() -> None:
+    """The page has each rule with its statement, its source and where it holds, and no other."""
+    lines = [line for line in _PAGE.read_text(encoding="utf-8").splitlines() if line[:3] == "| `"]
+    held = [
+        page.result_row(suite.Result(rule, "", None if rule.engine_only else ""))
+        for rule in RULES.all
+    ]
+
+    assert held == lines
