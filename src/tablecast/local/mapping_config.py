@@ -1,9 +1,9 @@
 """
 What the mapping engine is told on this machine: the mappings of an application, and their pace.
 
-Reads follow hints here, so polls are the safety net for hints that got lost, once a second. Every
-concurrent batch is a process, and all of them share one machine, so concurrency starts low and its
-bound is far below Lambda's.
+Reads follow hints here, so polls are the safety net for hints that got lost, every second or two.
+Every concurrent batch is a process, and all of them share one machine, so concurrency starts low
+and its bound is far below Lambda's.
 """
 
 from __future__ import annotations
@@ -24,18 +24,19 @@ from tablecast.mapping.config import (
     StreamPacing,
 )
 
-_SAFETY_POLL_SECONDS: Final = 1.0
+_STREAM_POLL_SECONDS: Final = 2.0
+_QUEUE_POLL_SECONDS: Final = 1.0  # It also finds messages whose delay or visibility timeout ended.
 _DISCOVER_SECONDS: Final = 60.0
-_WINDOW_GRACE_SECONDS: Final = 2.0  # A record that was written is read within the safety poll.
+_WINDOW_GRACE_SECONDS: Final = 3.0  # A record that was written is read within the safety poll.
 
 STREAM_PACING: Final = StreamPacing(
-    poll_seconds=_SAFETY_POLL_SECONDS,
+    poll_seconds=_STREAM_POLL_SECONDS,
     discover_seconds=_DISCOVER_SECONDS,
     window_grace_seconds=_WINDOW_GRACE_SECONDS,
 )
 QUEUE_PACING: Final = QueuePacing(
     wait_seconds=0,
-    pause_seconds=_SAFETY_POLL_SECONDS,
+    pause_seconds=_QUEUE_POLL_SECONDS,
     pollers=1,
     concurrency_start=2,
     concurrency_min=1,
