@@ -8,7 +8,6 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_event_sources as sources
 from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_ssm as ssm
-
 from constructs import Construct
 
 CODE = Path(__file__).parent / "lambda"

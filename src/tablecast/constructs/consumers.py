@@ -10,8 +10,8 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_ssm as ssm
-
 from constructs import Construct
+
 from tablecast.claim import KEY_PREFIX
 from tablecast.constructs import policies
 from tablecast.constructs.alarms import Alarms

@@ -9,8 +9,8 @@ from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
-
 from constructs import Construct
+
 from tablecast.bundling import Bundle
 from tablecast.constructs import policies
 from tablecast.constructs.reasons import acknowledge

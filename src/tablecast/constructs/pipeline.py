@@ -13,8 +13,8 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_ssm as ssm
-
 from constructs import Construct
+
 from tablecast.bundling import Bundler
 from tablecast.claim import KEY_PREFIX
 from tablecast.constructs import dashboard, policies

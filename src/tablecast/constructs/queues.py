@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_sqs as sqs
-
 from constructs import Construct
+
 from tablecast.constructs.reasons import acknowledge
 from tablecast.declare import Consumer, dead_letter_queue_name, queue_name
 from tablecast.declare.deployment import (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from aws_cdk import Acknowledgment, Stack, Validations
 from aws_cdk import aws_s3 as s3
-
 from constructs import IConstruct
 
 

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_dynamodb as dynamodb
-
 from constructs import Construct
+
 from tablecast.declare import Consumer, Pipeline
 from tablecast.errors import DeclarationError
 
