@@ -15,7 +15,7 @@ from pathlib import Path
 _HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(_HERE.parent))
 
-from conformance import page, rules, rules_time, suite  # noqa: E402, F401 - defines the rules
+from conformance import page, rules, rules_filters, rules_more, rules_time, suite  # noqa: E402, F401 - defines the rules
 from conformance.deviations import DEVIATIONS  # noqa: E402
 from conformance.endpoint_lab import Endpoint  # noqa: E402
 from conformance.registry import RULES  # noqa: E402

@@ -90,7 +90,7 @@ class EngineLab:
 
     def write(self, stream: FakeStream, names: Sequence[str]) -> None:
         for name in names:
-            stream.append({"dynamodb": {"Keys": {"pk": {"S": name}}}})
+            stream.append({"eventName": "INSERT", "dynamodb": {"Keys": {"pk": {"S": name}}}})
 
     def send(self, queue: FakeQueue, bodies: Sequence[str], group: str | None = None) -> None:
         for body in bodies:

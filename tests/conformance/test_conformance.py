@@ -10,7 +10,7 @@ import pytest
 _HERE = Path(__file__).parent
 sys.path.insert(0, str(_HERE.parent))
 
-from conformance import page, rules, rules_time, suite  # noqa: E402, F401 - defines the rules
+from conformance import page, rules, rules_filters, rules_more, rules_time, suite  # noqa: E402, F401 - defines the rules
 from conformance.deviations import DEVIATIONS  # noqa: E402
 from conformance.endpoint_lab import Endpoint  # noqa: E402
 from conformance.engine_lab import EngineLab  # noqa: E402
