@@ -20,7 +20,7 @@ run there, with the reason.
 _GAPS: Final = """
 ## Not covered by this suite yet
 
-No rule here speaks of tumbling windows, trimmed data, ParallelizationFactor, maximum concurrency,
+No rule here speaks of tumbling windows, trimmed data, maximum concurrency,
 disabling, updating or deleting a running mapping, SNS and S3 destinations, refusals and states of
 the mapping API, or the function runtime. Other tests of this repository cover parts of them, on one
 side or the other; they are not rows of this table, so it claims nothing about them.

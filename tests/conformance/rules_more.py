@@ -287,3 +287,101 @@ def _(lab: Lab) -> None:
     lab.settle()
 
     assert ["a", "b"] == sorted("".join(function.deliveries))
+
+
+for _factor in (2, 4, 10):
+
+    @_rule(
+        f"stream.lanes.all-{_factor}",
+        f"With ParallelizationFactor {_factor} every record comes, once.",
+        guide("with-ddb"),
+    )
+    def _(lab: Lab, factor: int = _factor) -> None:
+        function = _mapped(lab, "abcdefgh", ParallelizationFactor=factor)
+
+        assert sorted("abcdefgh") == sorted("".join(function.deliveries))
+
+
+@_rule(
+    "stream.lanes.failing-item",
+    "With ParallelizationFactor a failing item is given up and all others come.",
+    guide("with-ddb"),
+)
+def _(lab: Lab) -> None:
+    function = _mapped(
+        lab, "abcdefgh", Outcome("error", names=("a",)), ParallelizationFactor=10, BatchSize=1,
+        MaximumRetryAttempts=1, DestinationConfig={"OnFailure": {"Destination": lab.destination}},
+    )  # fmt: skip
+
+    assert sorted("aabcdefgh") == sorted("".join(function.deliveries))
+    assert [1] == [record["DDBStreamBatchInfo"]["batchSize"] for record in lab.given_up()]
+
+
+for _size in (2, 3, 5):
+
+    @_rule(
+        f"queue.batch.size-{_size}",
+        f"No batch has more than {_size} messages when told so.",
+        WITH_SQS,
+    )
+    def _(lab: Lab, size: int = _size) -> None:
+        queue, function = lab.queue("q"), lab.function()
+        lab.send(queue, "abcdefg")
+        lab.map(queue, function, BatchSize=size)
+        lab.settle()
+
+        assert sorted("abcdefg") == sorted("".join(function.deliveries))
+        assert all(len(batch) <= size for batch in function.deliveries)
+
+
+@_rule(
+    "stream.window.full-batch", "A full batch does not wait for the end of its window.", WITH_DDB
+)
+def _(lab: Lab) -> None:
+    function = _mapped(lab, "abcd", BatchSize=2, MaximumBatchingWindowInSeconds=4)
+
+    assert ["ab", "cd"] == function.deliveries
+    assert function.times[-1] < 3
+
+
+@_rule("queue.window.gathers", "A window gathers messages that come apart.", WITH_SQS)
+def _(lab: Lab) -> None:
+    queue, function = lab.queue("q"), lab.function()
+    lab.map(queue, function, MaximumBatchingWindowInSeconds=4, BatchSize=10)
+    for body in "ab":
+        lab.send(queue, [body])
+        lab.run_for(1)
+    lab.settle()
+
+    assert ["ab"] == ["".join(sorted(batch)) for batch in function.deliveries]
+
+
+@_rule(
+    "queue.error.visible-again",
+    "A failed batch comes again after its visibility timeout.",
+    SQS_ERRORS,
+)
+def _(lab: Lab) -> None:
+    queue = lab.queue("q", max_receive_count=3)
+    function = lab.function(Outcome("error"), Outcome("return"))
+    lab.send(queue, "a")
+    lab.map(queue, function)
+    lab.settle()
+
+    assert ["a", "a"] == function.deliveries
+    assert (0, []) == (lab.left(queue), lab.dead_letters(queue))
+
+
+@_rule(
+    "queue.error.others-go-on", "One message that always fails leaves the others alone.", SQS_ERRORS
+)
+def _(lab: Lab) -> None:
+    queue = lab.queue("q", max_receive_count=2)
+    function = lab.function(Outcome("error", names=("bad",)))
+    lab.send(queue, ["bad", "one", "two"])
+    lab.map(queue, function, BatchSize=1)
+    lab.settle()
+
+    assert ["bad"] == lab.dead_letters(queue)
+    assert 0 == lab.left(queue)
+    assert {"one", "two"} <= set(function.deliveries)
