@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.engine.local_process import CREDENTIALS, TABLECAST, LocalProcess
+
 from tablecast.cli.cdk import CDK
 from tablecast.cli.node import npx_command
-from tests.engine.local_process import CREDENTIALS, TABLECAST, LocalProcess
 
 pytest.importorskip("aws_cdk", reason="the extra cdk is not installed")
 
