@@ -1,7 +1,7 @@
 """
 What the mapping engine is told on this machine: the mappings of an application, and their pace.
 
-Reads follow hints here, so polls are the safety net for hints that got lost, every second or two.
+Reads follow hints here, so polls are the safety net for hints that got lost, every second or three.
 Every concurrent batch is a process, and all of them share one machine, so concurrency starts low
 and its bound is far below Lambda's.
 """
@@ -24,10 +24,10 @@ from tablecast.mapping.config import (
     StreamPacing,
 )
 
-_STREAM_POLL_SECONDS: Final = 2.0
-_QUEUE_POLL_SECONDS: Final = 1.0  # It also finds messages whose delay or visibility timeout ended.
+_STREAM_POLL_SECONDS: Final = 3.0
+_QUEUE_POLL_SECONDS: Final = 1.25  # It also finds messages whose delay or visibility timeout ended.
 _DISCOVER_SECONDS: Final = 60.0
-_WINDOW_GRACE_SECONDS: Final = 3.0  # A record that was written is read within the safety poll.
+_WINDOW_GRACE_SECONDS: Final = 4.0  # A record that was written is read within the safety poll.
 
 STREAM_PACING: Final = StreamPacing(
     poll_seconds=_STREAM_POLL_SECONDS,
