@@ -10,6 +10,7 @@ import time
 import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final, Self
 from uuid import uuid4
@@ -51,19 +52,23 @@ def handler(event, context):
     with open(FOLDER + "/script.json") as file:
         script = json.load(file)
     outcome = script[min(call, len(script) - 1)]
+    time.sleep(outcome["seconds"])
+    with open(FOLDER + "/ends.jsonl", "a") as ends:
+        ends.write(json.dumps({"call": call, "at": time.time()}) + chr(10))
     hit = [record for record in event["Records"] if name(record) in outcome["names"]]
     if outcome["kind"] == "report":
-        return {"batchItemFailures": [{"itemIdentifier": identifier(r)} for r in hit]}
+        failures = [{"itemIdentifier": identifier(r)} for r in hit]
+        return {**(outcome["value"] or {}), "batchItemFailures": failures}
     if outcome["kind"] == "error" and (hit or not outcome["names"]):
         raise ValueError("as the script says")
     return outcome["value"]
 '''
 
 
-def _zip() -> bytes:
+def _zip(source: str = _CODE) -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
-        archive.writestr("app.py", _CODE)
+        archive.writestr("app.py", source)
     return packed.getvalue()
 
 
@@ -89,7 +94,7 @@ class Endpoint:
         config = Config(retries={"total_max_attempts": 1}, max_pool_connections=64)
         self._clients = {
             service: session.client(service, endpoint_url=self._url, config=config)
-            for service in ("lambda", "dynamodb", "dynamodbstreams", "sqs")
+            for service in ("lambda", "logs", "dynamodb", "dynamodbstreams", "sqs", "sns", "s3")
         }
         return self
 
@@ -167,6 +172,19 @@ class HostedFunction:
         began = [call["at"] for call in self.calls]
         return [at - began[0] for at in began]
 
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The event of each of them."""
+        return [call["event"] for call in self.calls]
+
+    @property
+    def at_once(self) -> int:
+        """Most invocations that were under way at one time."""
+        ends = self._ledger.with_name("ends.jsonl").read_text().splitlines()
+        moments = [(call["at"], 1) for call in self.calls]
+        moments += [(json.loads(line)["at"], -1) for line in ends]
+        return max(accumulate(change for _, change in sorted(moments)))
+
     def release(self) -> None:
         """End its throttling."""
         self._lambda.delete_function_concurrency(FunctionName=self.name)
@@ -187,7 +205,7 @@ class EndpointLab:
         self._given_up = self._sqs.create_queue(QueueName=f"given-up-{self._id}")["QueueUrl"]
         self.destination: str = self._arn(self._given_up)
 
-    def stream(self) -> tuple[str, str]:
+    def stream(self, view: str = "NEW_AND_OLD_IMAGES") -> tuple[str, str]:
         """Make a table; return its name and the ARN of its stream."""
         name = f"t-{uuid4().hex[:12]}"
         made = self._endpoint.client("dynamodb").create_table(
@@ -195,7 +213,7 @@ class EndpointLab:
             KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
             AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
             BillingMode="PAY_PER_REQUEST",
-            StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+            StreamSpecification={"StreamEnabled": True, "StreamViewType": view},
         )
         return name, made["TableDescription"]["LatestStreamArn"]
 
@@ -240,22 +258,89 @@ class EndpointLab:
         self._functions.append(function)
         return function
 
-    def map(self, source: Any, function: HostedFunction, **parameters: Any) -> None:
-        """Make a mapping; return when it polls."""
+    def code(self, source: str, **parameters: Any) -> str:
+        """Make a function of some code, whose handler is `app.handler`; return its name."""
+        name = f"c-{uuid4().hex[:12]}"
+        client = self.client("lambda")
+        client.create_function(
+            **{"Runtime": "python3.13", "Handler": "app.handler", "Role": _ROLE, **parameters},
+            FunctionName=name,
+            Code={"ZipFile": _zip(source)},
+        )
+        client.get_waiter("function_active_v2").wait(
+            FunctionName=name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 300}
+        )
+        return name
+
+    def invoke(self, name: str, **parameters: Any) -> dict[str, Any]:
+        """Invoke a function; return the answer with its payload read."""
+        answer = self.client("lambda").invoke(FunctionName=name, **parameters)
+        text = answer["Payload"].read()
+        return {**answer, "Payload": json.loads(text) if text else None}
+
+    def arn(self, source: Any) -> str:
+        """Return the ARN of a stream or a queue of this lab."""
+        return self._arn(source) if isinstance(source, str) else str(source[1])
+
+    def map(self, source: Any, function: HostedFunction, **parameters: Any) -> str:
+        """Make a mapping; return its UUID when it polls."""
         window = parameters.get("MaximumBatchingWindowInSeconds", 0)
+        window += parameters.get("TumblingWindowInSeconds", 0)
         self._window_seconds = max(self._window_seconds, window)
         client = self._endpoint.client("lambda")
         uuid = client.create_event_source_mapping(
-            EventSourceArn=self._arn(source) if isinstance(source, str) else source[1],
+            EventSourceArn=self.arn(source),
             FunctionName=function.name,
             **parameters,
         )["UUID"]
         self._mappings.append(uuid)
+        self._wait(uuid, "Enabled")
+        return str(uuid)
+
+    def made(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """Note a mapping that was made by a rule itself; return the answer."""
+        self._mappings.append(answer["UUID"])
+        return answer
+
+    def disable(self, mapping: str) -> None:
+        """Disable a mapping; return when it is."""
+        self._change(mapping, "Disabled", Enabled=False)
+
+    def enable(self, mapping: str) -> None:
+        """Enable a mapping; return when it polls."""
+        self._change(mapping, "Enabled", Enabled=True)
+
+    def update(self, mapping: str, **parameters: Any) -> None:
+        """Change a mapping; return when it polls again."""
+        self._change(mapping, "Enabled", **parameters)
+
+    def delete(self, mapping: str) -> None:
+        """Delete a mapping; return when it is gone."""
+        self.client("lambda").delete_event_source_mapping(UUID=mapping)
+        self._mappings.remove(mapping)
+        self._wait(mapping, "gone")
+
+    def client(self, service: str) -> Any:
+        """Return the boto3 client of a service."""
+        return self._endpoint.client(service)
+
+    def _change(self, mapping: str, state: str, **parameters: Any) -> None:
+        self.client("lambda").update_event_source_mapping(UUID=mapping, **parameters)
+        self._wait(mapping, state)
+
+    def _wait(self, mapping: str, wanted: str) -> None:
         ends_at = time.monotonic() + 30
-        while (state := client.get_event_source_mapping(UUID=uuid)["State"]) != "Enabled":
+        while (state := self._state(mapping)) != wanted:
             if time.monotonic() > ends_at:
-                raise TimeoutError(f"the mapping is {state} after 30 s")
+                raise TimeoutError(f"the mapping is {state}, not {wanted}, after 30 s")
             time.sleep(0.05)
+
+    def _state(self, mapping: str) -> str:
+        client = self.client("lambda")
+        try:
+            return str(client.get_event_source_mapping(UUID=mapping)["State"])
+        except client.exceptions.ResourceNotFoundException:
+            return "gone"
 
     def run_for(self, seconds: float) -> None:
         """Let time pass."""
@@ -275,9 +360,32 @@ class EndpointLab:
                 seen, since = calls, time.monotonic()
             time.sleep(0.1)
 
-    def given_up(self) -> list[dict[str, Any]]:
+    def topic(self) -> str:
+        """Make a topic whose messages `given_up` finds; return its ARN."""
+        sns = self.client("sns")
+        arn: str = sns.create_topic(Name=f"topic-{self._id}")["TopicArn"]
+        sns.subscribe(
+            TopicArn=arn,
+            Protocol="sqs",
+            Endpoint=self.destination,
+            Attributes={"RawMessageDelivery": "true"},
+        )
+        return arn
+
+    def bucket(self) -> str:
+        """Make a bucket; return its ARN."""
+        self.client("s3").create_bucket(Bucket=f"bucket-{self._id}")
+        return f"arn:aws:s3:::bucket-{self._id}"
+
+    def given_up(self, destination: str = "") -> list[dict[str, Any]]:
         """Return the on-failure records."""
         return [json.loads(body) for body in self._drain(self._given_up)]
+
+    def objects(self, bucket: str) -> dict[str, dict[str, Any]]:
+        """Return the objects of a bucket, which are JSON."""
+        s3, name = self.client("s3"), bucket.rpartition(":")[2]
+        keys = [found["Key"] for found in s3.list_objects_v2(Bucket=name).get("Contents", [])]
+        return {key: json.load(s3.get_object(Bucket=name, Key=key)["Body"]) for key in keys}
 
     def dead_letters(self, queue: str) -> list[str]:
         """Return the bodies in the dead-letter queue."""
@@ -291,8 +399,14 @@ class EndpointLab:
 
     def close(self) -> None:
         """Delete its mappings, so that they leave the machine to the other rules."""
+        client = self.client("lambda")
+        settled = ("Enabled", "Disabled", "gone", "Deleting")
         for uuid in self._mappings:
-            self._endpoint.client("lambda").delete_event_source_mapping(UUID=uuid)
+            ends_at = time.monotonic() + 30
+            while (state := self._state(uuid)) not in settled and time.monotonic() < ends_at:
+                time.sleep(0.05)
+            if state in ("Enabled", "Disabled"):
+                client.delete_event_source_mapping(UUID=uuid)
 
     def _drain(self, url: str) -> list[str]:
         bodies = []

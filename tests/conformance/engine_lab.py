@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from conformance.registry import Outcome
-from tablecast.mapping.actions import InvokeResult
+from tablecast.mapping.actions import Delete, Disable, Enable, InvokeResult, Update
 from tablecast.testing.functions import FakeFunction
 from tablecast.testing.queues import FakeQueue
 from tablecast.testing.streams import FakeStream
-from tablecast.testing.virtual import VirtualRuntime
+from tablecast.testing.virtual import Running, VirtualRuntime
 
 _NAMES = {
     "BatchSize": "batch_size",
@@ -21,8 +22,10 @@ _NAMES = {
     "MaximumRecordAgeInSeconds": "maximum_record_age_seconds",
     "BisectBatchOnFunctionError": "bisect_batch_on_function_error",
     "StartingPosition": "starting_position",
+    "TumblingWindowInSeconds": "tumbling_window_in_seconds",
 }
-_TRANSLATED = {"FunctionResponseTypes", "FilterCriteria", "DestinationConfig"}
+_TRANSLATED = {"FunctionResponseTypes", "FilterCriteria", "DestinationConfig", "ScalingConfig"}
+_ACCOUNT = "us-east-1:000000000000"
 
 
 def _name(record: dict[str, Any]) -> str:
@@ -41,6 +44,7 @@ class ScriptedFunction(FakeFunction):
     def __init__(self, script: Sequence[Outcome]) -> None:
         super().__init__(self._follow)
         self._script = list(script) or [Outcome("return")]
+        self.events: list[dict[str, Any]] = []
 
     @property
     def deliveries(self) -> list[str]:
@@ -53,13 +57,21 @@ class ScriptedFunction(FakeFunction):
         began = [i.at for i in self.invocations if i.result.kind in ("ok", "function_error")]
         return [at - began[0] for at in began]
 
+    @property
+    def at_once(self) -> int:
+        """Most invocations that were under way at one time."""
+        return self.running_max
+
     def _follow(self, event: dict[str, Any]) -> Any:
         outcome = self._script[0] if len(self._script) == 1 else self._script.pop(0)
         hit = [r for r in event["Records"] if _name(r) in outcome.names]
         if outcome.kind == "throttled":
             return InvokeResult("throttled")
+        self.events.append(event)
+        self.clock.sleep(outcome.seconds)
         if outcome.kind == "report":
-            return {"batchItemFailures": [{"itemIdentifier": _identifier(r)} for r in hit]}
+            failures = [{"itemIdentifier": _identifier(r)} for r in hit]
+            return {**(outcome.value or {}), "batchItemFailures": failures}
         if outcome.kind == "error" and (hit or not outcome.names):
             raise ValueError("as the script says")
         return outcome.value
@@ -101,20 +113,24 @@ class EngineLab:
     def function(self, *script: Outcome) -> ScriptedFunction:
         return ScriptedFunction(script)
 
-    def map(self, source: Any, function: ScriptedFunction, **parameters: Any) -> None:
-        if unknown := set(parameters) - set(_NAMES) - _TRANSLATED:
-            raise ValueError(f"the engine lab does not translate {sorted(unknown)}")
-        given = {_NAMES[key]: value for key, value in parameters.items() if key in _NAMES}
-        if parameters.get("FunctionResponseTypes"):
-            given["report_batch_item_failures"] = True
-        if filters := parameters.get("FilterCriteria"):
-            given["filters"] = tuple(f["Pattern"] for f in filters["Filters"])
-        if destination := parameters.get("DestinationConfig"):
-            given["on_failure"] = destination["OnFailure"]["Destination"]
+    def map(self, source: Any, function: ScriptedFunction, **parameters: Any) -> Running:
+        given = _translated(parameters)
         if isinstance(source, FakeStream):
-            self._runtime.map_stream(source, function, **given)
-        else:
-            self._runtime.map_queue(source, function, **given)
+            return self._runtime.map_stream(source, function, **given)
+        return self._runtime.map_queue(source, function, **given)
+
+    def disable(self, mapping: Running) -> None:
+        self._runtime.tell(mapping, Disable())
+
+    def enable(self, mapping: Running) -> None:
+        self._runtime.tell(mapping, Enable())
+
+    def update(self, mapping: Any, **parameters: Any) -> None:
+        mapping.config = replace(mapping.config, **_translated(parameters))
+        self._runtime.tell(mapping, Update(mapping.config))
+
+    def delete(self, mapping: Running) -> None:
+        self._runtime.tell(mapping, Delete())
 
     def run_for(self, seconds: float) -> None:
         self._runtime.run_for(seconds)
@@ -122,12 +138,38 @@ class EngineLab:
     def settle(self) -> None:
         self._runtime.run_until_idle()
 
-    def given_up(self) -> list[dict[str, Any]]:
-        bodies = self._runtime.delivered.get(self.destination, [])
+    def topic(self) -> str:
+        return f"arn:aws:sns:{_ACCOUNT}:given-up"
+
+    def bucket(self) -> str:
+        return "arn:aws:s3:::given-up"
+
+    def given_up(self, destination: str = "") -> list[dict[str, Any]]:
+        bodies = self._runtime.delivered.get(destination or self.destination, [])
         return [json.loads(body) for _, body in bodies]
+
+    def objects(self, bucket: str) -> dict[str, dict[str, Any]]:
+        written = self._runtime.delivered.get(bucket, [])
+        return {str(key): json.loads(body) for key, body in written}
 
     def dead_letters(self, queue: FakeQueue) -> list[str]:
         return [message.body for message in self._dead[queue].messages]
 
     def left(self, queue: FakeQueue) -> int:
         return len(queue)
+
+
+def _translated(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return fields of the mapping's configuration for boto3's parameters."""
+    if unknown := set(parameters) - set(_NAMES) - _TRANSLATED:
+        raise ValueError(f"the engine lab does not translate {sorted(unknown)}")
+    given = {_NAMES[key]: value for key, value in parameters.items() if key in _NAMES}
+    if "FunctionResponseTypes" in parameters:
+        given["report_batch_item_failures"] = bool(parameters["FunctionResponseTypes"])
+    if filters := parameters.get("FilterCriteria"):
+        given["filters"] = tuple(f["Pattern"] for f in filters["Filters"])
+    if destination := parameters.get("DestinationConfig"):
+        given["on_failure"] = destination["OnFailure"]["Destination"]
+    if scaling := parameters.get("ScalingConfig"):
+        given["maximum_concurrency"] = scaling["MaximumConcurrency"]
+    return given

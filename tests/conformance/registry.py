@@ -23,13 +23,15 @@ class Outcome:
     Args:
         kind: `return` a value; `error` when a record of *names* is in the batch, always without
             names; `report` those records; `throttled`, the function is not run.
-        value: What is returned.
+        value: What is returned, beside what is reported.
         names: Names of records.
+        seconds: How long the function takes.
     """
 
     kind: str
     value: Any = None
     names: tuple[str, ...] = ()
+    seconds: float = 0.0
 
 
 class Function(Protocol):
@@ -43,6 +45,14 @@ class Function(Protocol):
     def times(self) -> list[float]:
         """When each of them began, in seconds since the first."""
 
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The event of each of them."""
+
+    @property
+    def at_once(self) -> int:
+        """Most invocations that were under way at one time."""
+
 
 class Lab(Protocol):
     """What a rule needs: sources, scripted functions, mappings with boto3's parameters, time."""
@@ -52,10 +62,17 @@ class Lab(Protocol):
     def write(self, stream: Any, names: Sequence[str]) -> None: ...
     def send(self, queue: Any, bodies: Sequence[str], group: str | None = None) -> None: ...
     def function(self, *script: Outcome) -> Function: ...
-    def map(self, source: Any, function: Any, **parameters: Any) -> None: ...
+    def map(self, source: Any, function: Any, **parameters: Any) -> Any: ...
+    def disable(self, mapping: Any) -> None: ...
+    def enable(self, mapping: Any) -> None: ...
+    def update(self, mapping: Any, **parameters: Any) -> None: ...
+    def delete(self, mapping: Any) -> None: ...
     def run_for(self, seconds: float) -> None: ...
     def settle(self) -> None: ...
-    def given_up(self) -> list[dict[str, Any]]: ...
+    def topic(self) -> str: ...
+    def bucket(self) -> str: ...
+    def given_up(self, destination: str = "") -> list[dict[str, Any]]: ...
+    def objects(self, bucket: str) -> dict[str, dict[str, Any]]: ...
     def dead_letters(self, queue: Any) -> list[str]: ...
     def left(self, queue: Any) -> int: ...
 
@@ -64,13 +81,14 @@ class Lab(Protocol):
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule, its source and its test; and why it runs on the engine only, if it does."""
+    """A rule, its source and its test; and why it runs on one side only, if it does."""
 
     id: str
     statement: str
     source: str
-    test: Callable[[Lab], None]
+    test: Callable[[Any], None]
     engine_only: str = ""
+    endpoint_only: str = ""
 
 
 @dataclass
@@ -80,17 +98,32 @@ class Rules:
     all: list[Rule] = field(default_factory=list)
 
     def rule(
-        self, name: str, statement: str, source: str, *, engine_only: str = ""
-    ) -> Callable[[Callable[[Lab], None]], Callable[[Lab], None]]:
-        """Put a test into the suite."""
+        self,
+        name: str,
+        statement: str,
+        source: str,
+        *,
+        engine_only: str = "",
+        endpoint_only: str = "",
+    ) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
+        """
+        Put a test into the suite.
 
-        def add(test: Callable[[Lab], None]) -> Callable[[Lab], None]:
+        It gets a `Lab`; with *endpoint_only* an `EndpointLab`, which has boto3's clients too.
+        """
+
+        def add(test: Callable[[Any], None]) -> Callable[[Any], None]:
             if any(name == known.id for known in self.all):
                 raise ValueError(f"rule {name!r}: an id is given once")
-            self.all.append(Rule(name, statement, source, test, engine_only))
+            self.all.append(Rule(name, statement, source, test, engine_only, endpoint_only))
             return test
 
         return add
+
+    @property
+    def of_engine(self) -> list[Rule]:
+        """Those that run on the engine."""
+        return [rule for rule in self.all if not rule.endpoint_only]
 
 
 RULES = Rules()

@@ -32,7 +32,8 @@ class Result:
 
 def on_engine(rules: Sequence[Rule], progress: Progress) -> dict[str, str]:
     """Return what went wrong on the engine, by the id of the rule."""
-    return {rule.id: _try(rule, EngineLab(), "engine", progress) for rule in rules}
+    ran = [rule for rule in rules if not rule.endpoint_only]
+    return {rule.id: _try(rule, EngineLab(), "engine", progress) for rule in ran}
 
 
 def over_endpoint(rules: Sequence[Rule], endpoint: Endpoint, progress: Progress) -> dict[str, str]:
