@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
+import os
 import queue
 import signal
 import socket
@@ -211,12 +213,57 @@ def test_a_second_dev_on_the_same_folder_is_refused(project, dev):
     assert str(dev.process.pid) in ended.stderr
 
 
-def test_ctrl_c_ends_dev_in_order(project):
+@pytest.mark.parametrize("option", ["--synth", "--no-synth"])
+def test_ctrl_c_ends_dev_in_order(project, option):
     """It was asked to end, so the exit code says that all is well."""
-    exit_code, stderr = Dev(project, "--data", ".another").stop()
+    if option == "--synth":
+        pytest.importorskip("aws_cdk", reason="the extra cdk is not installed")
+    dev = Dev(project, "--data", ".another", option)
+    before = synthesizers(dev.process.pid)
+    exit_code, stderr = dev.stop()
 
     assert 0 == exit_code
     assert "stopped; nothing is left running" in stderr
+    assert (option == "--synth") == bool(before)
+    assert not [pid for pid in before if Path(f"/proc/{pid}").exists()]
+
+
+def synthesizers(parent: int) -> list[int]:
+    """Return the processes that synthesize for a `tablecast dev`."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            command = status.with_name("cmdline").read_bytes()
+            parent_of = int(status.read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue  # It has ended meanwhile.
+        if parent_of == parent and b"tablecast.constructs.worker" in command:
+            found.append(int(status.parent.name))
+    return found
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("aws_cdk") is None, reason="the extra cdk is not installed"
+)
+def test_what_runs_is_the_template(project, original, dev):
+    """A save changes the template first; when its maker was killed, there is another."""
+    path = project / "pipeline.py"
+    dev.save(path, original)
+    before = template(project)
+    (worker,) = synthesizers(dev.process.pid)
+    os.kill(worker, signal.SIGKILL)
+    while synthesizers(dev.process.pid):
+        threading.Event().wait(0.01)
+    dev.save(path, original.replace('"tell-customer",', '"tell-customer", max_concurrency=9,'))
+
+    assert '"MaximumConcurrency": 9' not in before
+    assert '"MaximumConcurrency": 9' in template(project)
+    assert [worker] != synthesizers(dev.process.pid)
+
+
+def template(project: Path) -> str:
+    """Return the template that a project runs."""
+    return (project / ".tablecast/synth/cdk.out/tablecast-shop.template.json").read_text()
 
 
 def test_a_port_in_use_is_one_line(project):
@@ -226,7 +273,7 @@ def test_a_port_in_use_is_one_line(project):
         taken.listen()
         port = taken.getsockname()[1]
 
-        ended = tablecast(project, "dev", "--port", str(port), "--data", ".other")
+        ended = tablecast(project, "dev", "--port", str(port), "--data", ".other", "--no-synth")
 
     assert 1 == ended.returncode
     assert (

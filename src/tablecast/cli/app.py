@@ -211,6 +211,14 @@ def dev(
             "--verbose", "-v", help="Show the lines that Lambda adds to a function's log."
         ),
     ] = False,
+    synth: Annotated[
+        bool | None,
+        typer.Option(
+            "--synth/--no-synth",
+            help="Run the synthesized template, as it would be deployed, or the declaration "
+            "itself; the template if the extra cdk is installed.",
+        ),
+    ] = None,
     as_json: Annotated[
         bool,
         typer.Option(
@@ -247,7 +255,7 @@ def dev(
 
     raise typer.Exit(
         run_dev(
-            DevOptions(target=target, data_dir=data, port=port, verbose=verbose),
+            DevOptions(target=target, data_dir=data, port=port, verbose=verbose, synth=synth),
             _output(as_json=as_json),
         )
     )

@@ -26,6 +26,7 @@ from tablecast.declare import Pipeline, Table
 from tablecast.errors import TablecastError
 
 if TYPE_CHECKING:
+    from tablecast.cli.dev_app import DevApps
     from tablecast.cli.dev_feed import DevFeed
     from tablecast.cli.table_stream import TableStream
     from tablecast.local.runtime import LocalRuntime
@@ -44,12 +45,14 @@ class DevOptions:
         data_dir: Folder for logs and checkpoints.
         port: Port of the endpoint; None for a free one.
         verbose: Show the lines that Lambda adds to a function's log.
+        synth: Run the synthesized template; None for whether the extra `cdk` is installed.
     """
 
     target: str
     data_dir: Path
     port: int | None
     verbose: bool = False
+    synth: bool | None = None
 
 
 def run_dev(options: DevOptions, output: Output) -> int:
@@ -73,18 +76,25 @@ def run_dev(options: DevOptions, output: Output) -> int:
 
 
 async def _dev(options: DevOptions, output: Output) -> None:
+    from tablecast.cli.dev_app import DevApps
     from tablecast.cli.dev_feed import DevFeed
-    from tablecast.cli.local_app import local_app
     from tablecast.local.runtime import LocalRuntime
 
     target = Target.parse(options.target, folder=Path.cwd())
+    apps = DevApps(options.data_dir / "synth", output, synthesizes=options.synth)
     declared = await _read(target)
     feed = DevFeed(declared.pipeline, output, verbose=options.verbose)
-    async with LocalRuntime(
-        local_app(declared), state_dir=options.data_dir, port=options.port, observer=feed.observe
-    ) as runtime:
+    async with (
+        apps,
+        LocalRuntime(
+            await apps.app(declared),
+            state_dir=options.data_dir,
+            port=options.port,
+            observer=feed.observe,
+        ) as runtime,
+    ):
         feed.follow(declared.pipeline, _stream(runtime, declared))
-        output.say(*banner(declared.pipeline, runtime.endpoint_url))
+        output.say(*banner(declared.pipeline, runtime.endpoint_url, template=apps.synthesizes))
         output.event(
             {
                 "event": "ready",
@@ -92,10 +102,11 @@ async def _dev(options: DevOptions, output: Output) -> None:
                 "pipeline": declared.pipeline.to_dict(),
             }
         )
+        apps.warm_up(declared)
         await until_first(
             runtime.wait_failed(),
             feed.show_changes(),
-            _reload_on_save(target, options, runtime, feed, output),
+            _reload_on_save(target, options, apps, runtime, feed, output),
         )
 
 
@@ -110,12 +121,15 @@ def _stream(runtime: LocalRuntime, declared: Declared) -> TableStream:
 
 
 async def _reload_on_save(
-    target: Target, options: DevOptions, runtime: LocalRuntime, feed: DevFeed, output: Output
+    target: Target,
+    options: DevOptions,
+    apps: DevApps,
+    runtime: LocalRuntime,
+    feed: DevFeed,
+    output: Output,
 ) -> None:
     """Load the pipeline anew whenever one of its folder's Python files is saved."""
     from watchfiles import PythonFilter, awatch
-
-    from tablecast.cli.local_app import local_app
 
     saves = awatch(
         target.code_dir,
@@ -126,7 +140,7 @@ async def _reload_on_save(
         begun_at = time.monotonic()
         try:
             declared = await _read(target)
-            await runtime.reload(local_app(declared))
+            await runtime.reload(await apps.app(declared))
         except TablecastError as error:
             output.say(f"tablecast: {error}", "  the last good version keeps running")
             output.event({"event": "reload-failed", "error": str(error), "files": names})
@@ -142,13 +156,15 @@ def _short(path: Path, folder: Path) -> str:
     return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
 
 
-def banner(pipeline: Pipeline, endpoint_url: str) -> Iterator[str]:
+def banner(pipeline: Pipeline, endpoint_url: str, *, template: bool = False) -> Iterator[str]:
     """Yield the lines that say what runs and how to write to its table."""
     table = pipeline.table
     keys = ", ".join(table.key_names)
     yield f"pipeline {pipeline.name}: table {table.name} ({keys}), " + _consumers(
         [consumer.name for consumer in pipeline.consumers]
     )
+    if template:
+        yield "it runs the template that `tablecast deploy` deploys, with the code of your folder"
     yield f"endpoint {endpoint_url}; the table lives as long as this command; Ctrl-C ends it"
     yield ""
     yield "write to the table from another terminal:"
