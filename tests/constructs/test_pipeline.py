@@ -47,6 +47,9 @@ def test_the_template_is_what_runs_on_a_laptop(bundles, tmp_path):
         max_concurrency=5,
         where={"dynamodb": {"Keys": {"id": {"S": ["b"]}}}},
     )(handle)
+    pipeline.consumer("cache", order="latest", where={"dynamodb": {"Keys": {"id": {"S": ["c"]}}}})(
+        handle
+    )
     declared = Declared(pipeline, MODULE, tmp_path)
     bench = Bench(bundles, tmp_path)
     bench.template(pipeline)
@@ -55,7 +58,8 @@ def test_the_template_is_what_runs_on_a_laptop(bundles, tmp_path):
     template = for_this_machine(to_app_spec(stack, code_dir=tmp_path), declared)
     assembled = local_app(declared)
 
-    assert len(template.stream_mappings[0].filters) == 2
+    assert len(template.stream_mappings[0].filters) == 3
+    assert {"orders", "tablecast-orders-latest"} == {table.name for table in template.tables}
     assert sorted_by_name(assembled) == sorted_by_name(template)
 
 
@@ -111,6 +115,32 @@ def test_order_item_is_a_fifo_queue_of_high_throughput(two):
     assert "messageGroup" == queue["DeduplicationScope"]
     assert "perMessageGroupId" == queue["FifoThroughputLimit"]
     assert "FifoQueue" not in one(two, QUEUE, QueueName="orders-notify")
+
+
+def test_order_latest_is_a_standard_queue_and_a_gate(bench):
+    """One table for all of them, which nobody else may touch, and none without them."""
+    pipeline = shop("index")
+    for name in ("cache", "copy"):
+        pipeline.consumer(name, order="latest")(handle)
+    template = bench.template(pipeline)
+    gate = one(template, "AWS::DynamoDB::Table", TableName="tablecast-orders-latest")
+    may_meet = [
+        name
+        for name, role in of_type(template, "AWS::IAM::Role").items()
+        if '"Meet"' in json.dumps(role)
+    ]
+    told = [
+        function["FunctionName"]
+        for function in of_type(template, LAMBDA).values()
+        if "TABLECAST_GATE_TABLE" in function["Environment"]["Variables"]
+    ]
+
+    assert {"AttributeName": "expires", "Enabled": True} == gate["TimeToLiveSpecification"]
+    assert "PAY_PER_REQUEST" == gate["BillingMode"]
+    assert "StreamSpecification" not in gate
+    assert ["orders-cache", "orders-copy"] == sorted(told)
+    assert 2 == len(may_meet)
+    assert 1 == len(of_type(bench.template(shop("index")), "AWS::DynamoDB::Table"))
 
 
 def test_maximum_concurrency_is_the_declared_one(two):

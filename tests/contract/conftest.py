@@ -24,9 +24,10 @@ import botocore.session
 import pytest
 from botocore.config import Config
 
-from tablecast.aws import lean_sqs, lean_ssm, sqs, ssm
+from tablecast.aws import dynamodb, lean_dynamodb, lean_sqs, lean_ssm, sqs, ssm
 from tablecast.aws.clients import AwsClients
 from tablecast.aws.clock import SystemClock
+from tablecast.aws.gate import TableGate
 from tablecast.aws.lean_client import LeanClient
 from tablecast.aws.lean_endpoints import SERVICES
 from tablecast.aws.lean_http import LeanHttp
@@ -69,12 +70,14 @@ class Hosted:
         sqs: SQS, to prepare and to look.
         ssm: SSM, too.
         s3: S3, too.
+        dynamodb: DynamoDB, too.
     """
 
     ours: AwsClients
     sqs: Any
     ssm: Any
     s3: Any
+    dynamodb: Any
 
 
 class SmallSqs(BaseHTTPRequestHandler):
@@ -343,7 +346,9 @@ def data_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(params=["botocore", "lean"])
 def hosted(request: pytest.FixtureRequest, data_services: str) -> Iterator[Hosted]:
     """Each kind of client, on the data services, and botocore to prepare and to look."""
-    clients = {name: botocore_client(name, data_services) for name in ("sqs", "ssm", "s3")}
+    clients = {
+        name: botocore_client(name, data_services) for name in ("sqs", "ssm", "s3", "dynamodb")
+    }
     if request.param == "lean":
         lean = lean_client(data_services)
         ours = AwsClients(
@@ -351,6 +356,7 @@ def hosted(request: pytest.FixtureRequest, data_services: str) -> Iterator[Hoste
             load_parameters=partial(lean_ssm.load_parameters, lean),
             find_queue_url=partial(lean_sqs.find_queue_url, lean),
             objects=LeanObjects(lean),
+            gate=lambda table: TableGate(partial(lean_dynamodb.call_dynamodb, lean), table),
         )
     else:
         lean = None
@@ -359,6 +365,9 @@ def hosted(request: pytest.FixtureRequest, data_services: str) -> Iterator[Hoste
             load_parameters=partial(ssm.load_parameters, ssm=clients["ssm"]),
             find_queue_url=partial(sqs.find_queue_url, sqs=clients["sqs"]),
             objects=S3Objects(clients["s3"]),
+            gate=lambda table: TableGate(
+                partial(dynamodb.call_dynamodb, dynamodb=clients["dynamodb"]), table
+            ),
         )
     yield Hosted(ours, **clients)
     for client in clients.values():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+import random
 import sys
 
 import pytest
@@ -189,3 +190,57 @@ def test_a_function_that_misbehaves_loses_nothing(tmp_path, code_dir, order):
     assert good == handled
     assert bad == set(reasons)
     assert {"Runtime.ExitError"} == {reasons["exits"], reasons["sleeps"]}
+
+
+LATEST = """
+import json, pathlib, random, time
+from tablecast import Change, Pipeline, Table
+
+LEDGER = pathlib.Path(__file__).with_name("ledger")
+orders = Pipeline("orders", table=Table("orders", partition_key="pk"))
+
+@orders.consumer("cache", order="latest", timeout_seconds=10)
+def cache(change: Change) -> None:
+    time.sleep(random.random() / 20)
+    if random.random() < 0.05:
+        raise ValueError("not now")
+    with LEDGER.open("a") as ledger:
+        ledger.write(json.dumps([change.keys["pk"], int(change.new["v"])]) + "\\n")
+"""
+
+
+def test_no_version_of_an_item_is_handled_after_a_newer_one(tmp_path, code_dir):
+    """Many at once, slow and failing now and then: what is handled last is what was written last."""
+    (code_dir / "pipeline_under_test.py").write_text(LATEST)
+    pipeline = importlib.import_module("pipeline_under_test").orders
+    app = assemble(
+        pipeline,
+        code_dir=code_dir,
+        module_ref="pipeline_under_test:orders",
+        visibility_timeout_seconds=15,
+    )
+    items, versions = ("a", "b", "c"), range(40)
+
+    async def main():
+        async with LocalRuntime(app, state_dir=tmp_path / "state") as runtime:
+            for version in versions:
+                for item in items:
+                    await runtime.client.call(
+                        "dynamodb",
+                        "PutItem",
+                        {
+                            "TableName": "orders",
+                            "Item": {"pk": {"S": item}, "v": {"N": str(version)}},
+                        },
+                    )
+                await asyncio.sleep(random.random() / 50)
+            await runtime.wait_idle(timeout_seconds=120)
+
+    asyncio.run(main())
+    handled = [json.loads(line) for line in (code_dir / "ledger").read_text().splitlines()]
+
+    for item in items:
+        found = [version for name, version in handled if name == item]
+        assert sorted(found) == found
+        assert len(found) > 1
+        assert versions[-1] == found[-1]

@@ -36,7 +36,7 @@ def provider(service: str) -> EndpointProvider:
     return EndpointProvider(rules, PARTITIONS)
 
 
-@pytest.mark.parametrize("service", ["sqs", "ssm"])
+@pytest.mark.parametrize("service", ["sqs", "ssm", "dynamodb"])
 @pytest.mark.parametrize(("fips", "dual_stack"), KINDS)
 def test_every_region_has_botocores_endpoint(service: Any, fips: bool, dual_stack: bool) -> None:
     """In all partitions, with and without FIPS and dual stack."""

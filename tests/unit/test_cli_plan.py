@@ -30,7 +30,7 @@ def second(change): ...
         (["--burst", "0x60"], "--burst: must be 1 to 1,000 times for 1 to 600 seconds"),
         (["--mix", "1/2"], "--mix: must be INSERT/MODIFY/REMOVE in per cent, got '1/2'"),
         (["--mix", "50/60/0"], "--mix: must be three percentages that add up to 100"),
-        (["--order", "maybe"], "--order: must be item or none, got 'maybe'"),
+        (["--order", "maybe"], "--order: must be item, latest or none, got 'maybe'"),
         (["--event", "xml"], "--event: must be parsed or text, got 'xml'"),
         (["--plot", "plan.jpg"], "--plot: must be a file that ends in .svg, got 'plan.jpg'"),
         (["--plot", "nowhere/plan.svg"], "--plot: its folder must be there"),

@@ -164,12 +164,8 @@ def test_pattern_is_copied() -> None:
                 "leave it out; a consumer that must not see keys needs another table key"
             ),
         ),
-        (
-            {"order": "latest"},
-            "order 'latest' is not available in this version; use order='item' or order='none'",
-        ),
-        ({"order": "items"}, "order must be 'item' or 'none', got 'items'; did you mean 'item'?"),
-        ({"order": None}, "order must be 'item' or 'none', got None"),
+        ({"order": "items"}, "order must be 'item', 'latest' or 'none', got 'items'; did you mean 'item'?"),
+        ({"order": None}, "order must be 'item', 'latest' or 'none', got None"),
         (
             {"format": "pack"},
             (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -166,3 +168,16 @@ def test_packs_of_a_queue_in_order_are_at_most_its_groups():
     assert cost.packed_messages(ordered, WORKED, 1) == pytest.approx(1.0)
     assert cost.packed_messages(ordered, WORKED, 1000) == pytest.approx(11.7, abs=0.1)
     assert cost.packed_messages(load(), WORKED, 80) == 1
+
+
+def test_the_gate_of_the_order_latest_costs_two_writes_a_change_and_the_wait_for_them():
+    """1.25 dollars a million, and ten milliseconds of half a GB: 0.0667."""
+    load = Load(changes_per_second=10, item_bytes=1_000, order="none")
+    without = {line.name: line for line in cost.ours(load, WORKED).lines}
+    gated = {line.name: line for line in cost.ours(replace(load, gated=2), WORKED).lines}
+
+    assert {"gate of the order latest", "waits for the gate"} == gated.keys() - without.keys()
+    assert 2 * 1.25 == pytest.approx(gated["gate of the order latest"].usd_per_million)
+    assert 2 * 0.01 * 0.5 * 13.3334 == pytest.approx(
+        gated["waits for the gate"].usd_per_million, rel=0.01
+    )

@@ -10,11 +10,14 @@ The AWS clients of a function: lean ones, or botocore's where the environment as
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tablecast.aws.objects import Objects
 from tablecast.errors import UsageError
-from tablecast.ports import SendBatch
+from tablecast.ports import Gate, SendBatch
+
+if TYPE_CHECKING:
+    from tablecast.aws.lean_client import LeanClient
 
 CLIENT_VARIABLE: Final = "TABLECAST_AWS_CLIENT"
 
@@ -30,12 +33,14 @@ class AwsClients(NamedTuple):  # A dataclass costs a cold start three times as m
         load_parameters: Returns the parameters below a path, by name without the path.
         find_queue_url: Returns the URL of a queue that is named by name or URL.
         objects: Puts and gets objects.
+        gate: Returns the gate in a table that is named.
     """
 
     send: SendBatch
     load_parameters: Callable[[str], Mapping[str, str]]
     find_queue_url: Callable[[str], str]
     objects: Objects
+    gate: Callable[[str], Gate]
 
 
 def aws_clients(environment: Mapping[str, str] | None = None) -> AwsClients:
@@ -71,6 +76,7 @@ def _lean_clients(environment: Mapping[str, str]) -> AwsClients:
         load_parameters=partial(load_parameters, client),
         find_queue_url=partial(find_queue_url, client),
         objects=LeanObjects(client),
+        gate=partial(_lean_gate, client),
     )
 
 
@@ -84,4 +90,19 @@ def _botocore_clients() -> AwsClients:
         load_parameters=load_parameters,
         find_queue_url=find_queue_url,
         objects=S3Objects(),
+        gate=_botocore_gate,
     )
+
+
+def _lean_gate(client: "LeanClient", table: str) -> Gate:
+    from tablecast.aws.gate import TableGate  # noqa: PLC0415 - most consumers have none
+    from tablecast.aws.lean_dynamodb import call_dynamodb  # noqa: PLC0415
+
+    return TableGate(partial(call_dynamodb, client), table)
+
+
+def _botocore_gate(table: str) -> Gate:
+    from tablecast.aws.dynamodb import call_dynamodb  # noqa: PLC0415 - most consumers have none
+    from tablecast.aws.gate import TableGate  # noqa: PLC0415
+
+    return TableGate(call_dynamodb, table)

@@ -53,12 +53,13 @@ _QUERY_MODE: Final = (("X-Amzn-Query-Mode", "true"),)
 _PROTOCOLS: Final[dict[str, tuple[str, str, tuple[tuple[str, str], ...]]]] = {
     "sqs": ("AmazonSQS", "application/x-amz-json-1.0", _QUERY_MODE),
     "ssm": ("AmazonSSM", "application/x-amz-json-1.1", ()),
+    "dynamodb": ("DynamoDB_20120810", "application/x-amz-json-1.0", ()),
 }
 
 
 class LeanClient:
     """
-    Calls to SQS, SSM and S3; threads may share it, and its connections.
+    Calls to SQS, SSM, DynamoDB and S3; threads may share it, and its connections.
 
     Args:
         settings: What the environment says; read from it when omitted.
@@ -104,7 +105,7 @@ class LeanClient:
         Make one call of a JSON protocol and return its decoded answer.
 
         Args:
-            service: Which API, `sqs` or `ssm`.
+            service: Which API, `sqs`, `ssm` or `dynamodb`.
             operation: Its operation, as in `SendMessageBatch`.
             body: Its parameters as JSON text.
             where: How an error names the call; service and operation when omitted.

@@ -17,7 +17,7 @@ from tablecast.aws.lean_http import Origin
 from tablecast.aws.sigv4 import percent_encoded
 from tablecast.errors import UsageError
 
-Service: TypeAlias = Literal["sqs", "ssm", "s3"]
+Service: TypeAlias = Literal["sqs", "ssm", "s3", "dynamodb"]
 SERVICES: Final[tuple[Service, ...]] = get_args(Service)
 
 _LABEL_CHARACTERS_MAX: Final = 63

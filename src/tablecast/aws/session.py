@@ -29,7 +29,7 @@ READING: Final = Config(
 """For what is asked at a cold start, where nobody else would try again."""
 
 
-def client(service: Literal["s3", "sqs", "ssm"], config: Config) -> Any:
+def client(service: Literal["dynamodb", "s3", "sqs", "ssm"], config: Config) -> Any:
     """Return a client of *service*; endpoint, region and credentials come from the environment."""
     return _session().create_client(service, config=config)
 

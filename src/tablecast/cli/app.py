@@ -322,7 +322,9 @@ def plan(
     order: Annotated[
         str | None,
         typer.Option(
-            "--order", metavar="item|none", help="Whether an item's changes stay in order; item."
+            "--order",
+            metavar="item|latest|none",
+            help="Whether an item's changes stay in order, or none comes after a newer one; item.",
         ),
     ] = None,
     handler_ms: Annotated[

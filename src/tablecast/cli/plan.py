@@ -21,7 +21,7 @@ from tablecast.ops.constants import measured
 from tablecast.ops.plan import Workload, make_plan
 from tablecast.ops.simulation import Burst
 
-_ORDERS: Final = ("item", "none")
+_ORDERS: Final = ("item", "latest", "none")
 _EVENTS: Final = ("parsed", "text")
 _BURST_FACTOR_MAX: Final = 1_000
 _BURST_SECONDS_MAX: Final = 600
@@ -105,13 +105,16 @@ def make_workload(options: PlanOptions, pipeline: Pipeline | None) -> Workload:
         )
     limits = [each.max_concurrency for each in found if each.max_concurrency is not None]
     memory_mb = options.consumer_memory_mb or max((each.memory_mb for each in found), default=512)
+    consumers = len(found) or options.consumers or 1
     order = _choice("--order", options.order or _order(found), _ORDERS)
     return Workload(
         writes_per_second=options.writes_per_second,
         item_bytes=options.item_bytes,
         mix=_mix(options.mix),
-        consumers=len(found) or options.consumers or 1,
-        order=cast("Literal['item', 'none']", order),
+        consumers=consumers,
+        # Behind its gate, `latest` is a standard queue as any.
+        order="item" if order == "item" else "none",
+        gated=consumers if order == "latest" else sum(each.order == "latest" for each in found),
         handler_ms=options.handler_ms,
         batch_size=options.batch_size,
         window_seconds=options.window_seconds,
@@ -144,7 +147,8 @@ def _order(found: list[Consumer]) -> str:
 
 def _choice(option: str, value: str, choices: tuple[str, ...]) -> str:
     if value not in choices:
-        raise InputError(option, f"must be {' or '.join(choices)}", got=value)
+        first = ", ".join(choices[:-1])
+        raise InputError(option, f"must be {first} or {choices[-1]}", got=value)
     return value
 
 

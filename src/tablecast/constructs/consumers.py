@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
@@ -57,6 +58,7 @@ class ConsumerParts(Construct):
         path_arn: str,
         claim_bucket: s3.Bucket,
         parameter_path: str,
+        gate: dynamodb.Table | None = None,
     ) -> None:
         super().__init__(scope, id)
         self.declaration = consumer
@@ -77,6 +79,7 @@ class ConsumerParts(Construct):
                 "TABLECAST_PARAMETER_PATH": parameter_path,
                 "TABLECAST_CONSUMER": consumer.name,
                 "TABLECAST_MODULE": module,
+                **({} if gate is None else {"TABLECAST_GATE_TABLE": gate.table_name}),
                 **options.environment,
             },
             memory_mb=consumer.memory_mb,
@@ -88,6 +91,7 @@ class ConsumerParts(Construct):
                 policies.send([self.dead_letter_queue.queue_arn], "SetAside"),
                 policies.read_parameters(f"{path_arn}/consumers/{consumer.name}"),
                 policies.get_claims(claim_bucket.bucket_arn),
+                *([] if gate is None else [policies.meet(gate.table_arn)]),
             ],
         )
         self.function: lambda_.Function = own.function

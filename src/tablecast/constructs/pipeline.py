@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
@@ -25,7 +26,7 @@ from tablecast.constructs.functions import OwnFunction
 from tablecast.constructs.mistakes import Mistakes
 from tablecast.constructs.options import Bundles, Options
 from tablecast.constructs.reasons import acknowledge_objects
-from tablecast.constructs.tables import check_images, new_table, stream_of
+from tablecast.constructs.tables import check_images, gate_table, new_table, stream_of
 from tablecast.declare import Consumer, Pipeline, parameter_path, relay_function_name
 from tablecast.declare.deployment import (
     RELAY_HANDLER,
@@ -137,6 +138,7 @@ class Tablecast(Construct):
         self.mapping = self._mapping(parallelization_factor)
         self.alarms = Alarms(self, "Alarms", topic=alarm_topic)
         self.alarms.of_relay(self.relay, self.mapping, relay_function_name(self.name))
+        self.gate_table: dynamodb.Table | None = None
         self.consumers: Final[dict[str, ConsumerParts]] = {}
         for consumer in pipeline.consumers:
             self.add_consumer(consumer)
@@ -167,6 +169,7 @@ class Tablecast(Construct):
             path_arn=self._path_arn,
             claim_bucket=self.claim_bucket,
             parameter_path=self._path,
+            gate=self._gate_of(consumer),
         )
         self.consumers[consumer.name] = parts
         self._relay_policy.add_statements(
@@ -180,6 +183,14 @@ class Tablecast(Construct):
         self.mapping.node.add_dependency(parts.node.find_child("Parameters"))
         self._lay_out_dashboard()
         return parts
+
+    def _gate_of(self, consumer: Consumer) -> dynamodb.Table | None:
+        """Return the gate's table, made for the first consumer that needs it."""
+        if consumer.order != "latest":
+            return None
+        if self.gate_table is None:
+            self.gate_table = gate_table(self, self.name)
+        return self.gate_table
 
     def _relay(self, memory_mb: int, reserved: int | None, *, as_text: bool) -> OwnFunction:
         return OwnFunction(

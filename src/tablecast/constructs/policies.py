@@ -101,6 +101,11 @@ def get_claims(bucket_arn: str) -> iam.PolicyStatement:
     return _allow("GetClaims", ["s3:GetObject"], f"{bucket_arn}/{KEY_PREFIX}*")
 
 
+def meet(table_arn: str) -> iam.PolicyStatement:
+    """Ask and tell the gate's table which version of an item is at work."""
+    return _allow("Meet", ["dynamodb:GetItem", "dynamodb:UpdateItem"], table_arn)
+
+
 def redrive(dead_letter_queue_arn: str, queue_arn: str) -> Sequence[iam.PolicyStatement]:
     """
     Move dead letters back to their queue.

@@ -98,8 +98,9 @@ def _parameters() -> Iterator[str]:
 
 
 def _attributes() -> Iterator[str]:
-    yield "`Tablecast` has `table`, `relay` and `relay_role`, `mapping`, `claim_bucket`,"
-    yield "`on_failure_bucket`, `alarms`, `dashboard`, and `consumers` by name, each with"
+    yield "`Tablecast` has `table`, `gate_table`, `relay` and `relay_role`, `mapping`,"
+    yield "`claim_bucket`, `on_failure_bucket`, `alarms`, `dashboard`, and `consumers` by name,"
+    yield "each with"
     yield ""
     yield "| attribute | what it is |"
     yield "| --- | --- |"

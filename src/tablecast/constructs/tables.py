@@ -9,7 +9,9 @@ from aws_cdk import RemovalPolicy
 from aws_cdk import aws_dynamodb as dynamodb
 from constructs import Construct
 
-from tablecast.declare import Consumer, Pipeline
+from tablecast.constructs.reasons import acknowledge
+from tablecast.declare import Consumer, Pipeline, gate_table_name
+from tablecast.declare.deployment import GATE_KEY, GATE_TTL
 from tablecast.errors import DeclarationError
 
 BOTH_IMAGES: Final = "NEW_AND_OLD_IMAGES"
@@ -47,6 +49,30 @@ def new_table(scope: Construct, pipeline: Pipeline) -> dynamodb.Table:
         deletion_protection=True,
         removal_policy=RemovalPolicy.RETAIN,
     )
+
+
+def gate_table(scope: Construct, pipeline: str) -> dynamodb.Table:
+    """
+    Return the table in which consumers with the order `latest` meet.
+
+    On demand; rows go after a month. It holds no data of the items, and goes with the pipeline:
+    without it older versions that are still in a queue would be handled once more, nothing else.
+    """
+    table = dynamodb.Table(
+        scope,
+        "Latest",
+        table_name=gate_table_name(pipeline),
+        partition_key=dynamodb.Attribute(name=GATE_KEY, type=dynamodb.AttributeType.STRING),
+        billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+        time_to_live_attribute=GATE_TTL,
+        removal_policy=RemovalPolicy.DESTROY,
+    )
+    acknowledge(
+        table,
+        "AwsSolutions-DDB3",
+        "the gate knows what is at work now; a state of yesterday would be wrong today",
+    )
+    return table
 
 
 def stream_of(table: Any, pipeline: Pipeline) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tablecast.change.model import conversion_to
 from tablecast.codec import STANDARD, Codec
@@ -14,7 +14,11 @@ from tablecast.consume.received import Received
 from tablecast.consume.result import ConsumeResult
 from tablecast.consume.runtime import ConsumeSettings, Runtime, Watch
 from tablecast.declare import Consumer
-from tablecast.ports import Claims, Clock, Journal, Log
+from tablecast.errors import UsageError
+from tablecast.ports import Claims, Clock, Gate, Journal, Log
+
+if TYPE_CHECKING:
+    from tablecast.consume.latest import Latest
 
 
 class Consumption:
@@ -33,9 +37,10 @@ class Consumption:
         model: Class of `Change.new` and `.old`, None for dicts.
         codec: Reads changes.
         claims: Where changes lie that are too large for a message; None for nowhere.
+        gate: Which versions are at work and were handled; needed for the order `latest`.
         settings: Bounds.
     Raises:
-        UsageError: *model* cannot be a model.
+        UsageError: *model* cannot be a model, or there is no gate for the order `latest`.
     """
 
     def __init__(
@@ -50,6 +55,7 @@ class Consumption:
         model: type[Any] | None = None,
         codec: Codec = STANDARD,
         claims: Claims | None = None,
+        gate: Gate | None = None,
         settings: ConsumeSettings | None = None,
     ) -> None:
         if model is not None:
@@ -66,6 +72,7 @@ class Consumption:
             memory=FinishedChanges(fifo=consumer.fifo),
             codec=codec,
             claims=claims,
+            latest=_latest(consumer, gate, clock) if consumer.order == "latest" else None,
         )
 
     def consume(
@@ -114,6 +121,18 @@ class Consumption:
             if self._runtime.journal.begun(message.message_id)
         }
         return sorted(received, key=lambda message: _lane(message) in suspects)
+
+
+def _latest(consumer: Consumer, gate: Gate | None, clock: Clock) -> Latest:
+    from tablecast.consume.latest import Latest  # noqa: PLC0415 - most consumers have none
+
+    if gate is None:
+        raise UsageError(
+            f"consumer {consumer.name!r}",
+            "needs a gate for order='latest'",
+            fix="deploy with Tablecast, which makes its table",
+        )
+    return Latest(gate, consumer.name, clock)
 
 
 def _lane(message: Received) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tablecast.change import Change, Record
 from tablecast.codec import ReadHead
@@ -21,9 +21,13 @@ from tablecast.errors import (
     MalformedMessageError,
     MalformedRecordError,
     TablecastError,
+    UsageError,
 )
 from tablecast.ports import CrashMark
 from tablecast.wire import Lines, Message, decode, redeem
+
+if TYPE_CHECKING:
+    from tablecast.consume.latest import Latest
 
 _OWN_FILES: Final = frozenset({__file__, str(runtime_module.__file__)})
 
@@ -71,6 +75,8 @@ class MessageRun:
         self._deferred: list[Change[Any]] = []
         self._deferred_items: set[str] = set()
         self._marks = self._crash_marks()
+        self._latest = runtime.latest
+        self._source = ""
 
     def run(self) -> bool:
         """Handle what can be handled; return whether the message is done with."""
@@ -82,10 +88,14 @@ class MessageRun:
             self._message_unreadable(error)
         else:
             self._log.trace = message.trace or self._log.trace
+            changes = self._changes(message)
+            if self._latest is not None:
+                self._source = message.source or ""
+                changes = iter(self._newest(self._latest, list(changes)))
             if self._batch and not self._marks:
-                self._run_list(list(self._changes(message)))
+                self._run_list(list(changes))
             else:
-                self._run_singly(self._changes(message))
+                self._run_singly(changes)
         self._flush()
         message_id, receive_count = self._message.message_id, self._message.receive_count
         self._runtime.memory.keep(message_id, receive_count, frozenset(self._finished))
@@ -234,8 +244,12 @@ class MessageRun:
 
     def _run_clear(self, change: Change[Any]) -> None:
         """Run the function on a change that nothing is in the way of."""
+        if self._latest is not None and not self._enters(self._latest, change):
+            return
         argument = [change] if self._batch else change
         error = self._call(argument, change.event_id)
+        if self._latest is not None:
+            error = self._leaves(self._latest, change, error)
         if error is None:
             self._result.handled += 1
             self._finished.add(change.event_id)
@@ -262,7 +276,7 @@ class MessageRun:
                 for change in todo:
                     self._not_started(change)
                 return
-            error = self._call(todo, "")
+            todo, error = self._call_list(todo)
             if error is None:
                 for change in todo:
                     self._handled(change)
@@ -275,6 +289,18 @@ class MessageRun:
                 self._run_singly(iter(todo))
                 return
             todo = self._settle(todo, errors or {todo[0].event_id: error})
+
+    def _call_list(
+        self, changes: list[Change[Any]]
+    ) -> tuple[list[Change[Any]], BaseException | None]:
+        """Call the function with those that may be handled now; return them, and what it raised."""
+        latest = self._latest
+        if latest is None:
+            return changes, self._call(changes, "")
+        entered = [change for change in changes if self._enters(latest, change)]
+        if not entered:
+            return [], None
+        return entered, self._all_leave(latest, entered, self._call(entered, ""))
 
     def _errors_of(
         self, changes: Sequence[Change[Any]], error: BaseException
@@ -313,6 +339,62 @@ class MessageRun:
         again = [change for change in behind if self._item_of(change) not in self._blocked_items]
         self._hold(len(behind) - len(again))
         return again
+
+    # The newest version of each item alone.
+
+    def _newest(self, latest: Latest, changes: Sequence[Change[Any]]) -> list[Change[Any]]:
+        """Return the newest version of each item; the others are superseded."""
+        newest = latest.newest(changes, self._source)
+        found = [change for change in changes if change.event_id in newest]
+        self._result.superseded += len(changes) - len(found)
+        return found
+
+    def _enters(self, latest: Latest, change: Change[Any]) -> bool:
+        """Return whether a change may be handled now; if not, it is settled."""
+        try:
+            entry = latest.enter(
+                latest.version(change, self._source), self._watch.deadline_at, self._watch.last_at
+            )
+        except AwsError as error:
+            self._failed(change, error)
+            return False
+        if entry == "superseded":
+            self._result.superseded += 1
+            self._finished.add(change.event_id)
+        elif entry == "busy":
+            self._hold(1)
+        return entry == "granted"
+
+    def _leaves(
+        self, latest: Latest, change: Change[Any], error: BaseException | None
+    ) -> BaseException | None:
+        """Tell the gate what came of a change; return why it counts as failed, if it does."""
+        version = latest.version(change, self._source)
+        try:
+            if error is not None:
+                latest.give_back(version)
+                return error
+            if latest.leave(version):
+                return None
+        except AwsError as problem:
+            return error or problem
+        return UsageError("gate", "was another's before the change was handled: it comes again")
+
+    def _all_leave(
+        self, latest: Latest, changes: Sequence[Change[Any]], error: BaseException | None
+    ) -> BaseException | None:
+        """Do the same for a list; what `BatchFailure` does not name was handled."""
+        names = {change.event_id for change in changes}
+        named: Mapping[str, BaseException | None] | None = None if error is not None else {}
+        if isinstance(error, BatchFailure) and error.errors.keys() <= names:
+            named = {event_id: cause or error for event_id, cause in error.errors.items()}
+        found: dict[str, BaseException] = {}
+        for change in changes:
+            before = error if named is None else named.get(change.event_id)
+            after = self._leaves(latest, change, before)
+            if after is not None:
+                found[change.event_id] = after
+        return BatchFailure(found) if named is not None and found else error
 
     # What all ways have in common.
 

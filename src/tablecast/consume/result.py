@@ -21,6 +21,7 @@ class ConsumeResult:
         held: Changes, and messages, that were not begun because they must wait for an earlier one.
         not_started: Changes that were not begun for want of time.
         skipped: Changes that were finished at an earlier receive.
+        superseded: Changes of which a newer version was handled; with the order `latest` alone.
     """
 
     messages: int = 0
@@ -31,6 +32,7 @@ class ConsumeResult:
     held: int = 0
     not_started: int = 0
     skipped: int = 0
+    superseded: int = 0
 
     def response(self) -> PartialBatchResponse:
         """Return the answer to Lambda: exactly the failed messages stay in the queue."""

@@ -3,13 +3,16 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tablecast.codec import STANDARD, Codec
 from tablecast.consume.deadletters import DeadLetters
 from tablecast.consume.memory import FinishedChanges
 from tablecast.declare import QUEUE_RECEIVES_EXTRA, Consumer
 from tablecast.ports import Claims, Clock, Journal, Log
+
+if TYPE_CHECKING:
+    from tablecast.consume.latest import Latest
 
 _MARGIN_SHARE: Final = 0.1
 _LETTER_MARGIN_SHARE: Final = 0.2
@@ -73,6 +76,16 @@ class Watch:
         self._began_at = now
 
     @property
+    def deadline_at(self) -> float | None:
+        """When the invocation ends, in epoch seconds; None for never."""
+        return self._deadline_at
+
+    @property
+    def last_at(self) -> float:
+        """When to begin nothing any more, in epoch seconds."""
+        return self._last_at
+
+    @property
     def letters_until(self) -> float:
         """When to begin no further attempt at setting changes aside, in epoch seconds."""
         if self._deadline_at is None:
@@ -96,6 +109,7 @@ class Runtime:
         memory: What is finished of messages that failed.
         codec: Reads changes.
         claims: Where changes lie that are too large for a message; None for nowhere.
+        latest: The gate of a consumer whose order is `latest`; None of others.
         returned_a_value: True once the function returned something, which is said once.
     """
 
@@ -109,6 +123,7 @@ class Runtime:
     memory: FinishedChanges
     codec: Codec = STANDARD
     claims: Claims | None = None
+    latest: "Latest | None" = None
     returned_a_value: bool = False
 
     def last_receive(self, *, had_its_turn: bool) -> int:

@@ -28,7 +28,7 @@ from tablecast.wire import Format
 Order: TypeAlias = Literal["item", "latest", "none"]
 
 EVENT_NAMES: Final[tuple[EventName, ...]] = ("INSERT", "MODIFY", "REMOVE")
-_ORDERS: Final = ("item", "none")
+_ORDERS: Final = ("item", "latest", "none")
 _FORMATS: Final = ("packed", "cloudevents", "article")
 
 
@@ -48,7 +48,8 @@ class Consumer:
         fields: Attribute paths that images keep, beside the key attributes; None keeps all, an
             empty collection the keys alone.
         redact: Attribute paths that images lose; keys cannot be named.
-        order: `item` keeps the order of each item's changes (FIFO queue), `none` does not.
+        order: `item` keeps the order of each item's changes (FIFO queue); `latest` handles no
+            version of an item after a newer one, and may skip older ones; `none` does neither.
         format: `packed`, `cloudevents` or `article`; see docs/reference/wire.md.
         batch: True when the function takes the list of a message's changes.
         max_concurrency: Most executions at once, 2 to 1,000; None leaves it to Lambda.
@@ -87,7 +88,7 @@ class Consumer:
             "when_changed": _paths(where, "when_changed", self.when_changed),
             "fields": None if self.fields is None else _paths(where, "fields", self.fields),
             "redact": _paths(where, "redact", self.redact),
-            "order": _order(where, self.order),
+            "order": options.choice(where, "order", self.order, _ORDERS),
             "format": options.choice(where, "format", self.format, _FORMATS),
             "batch": options.boolean(where, "batch", self.batch),
             "max_concurrency": _max_concurrency(where, self.max_concurrency),
@@ -247,17 +248,6 @@ def _paths(where: str, option: str, value: Any) -> tuple[str, ...]:
         except UsageError as error:
             raise DeclarationError(f"{where}: {option}", str(error)) from error
     return paths
-
-
-def _order(where: str, value: Any) -> Order:
-    """Return the option `order`; `latest` has its own answer."""
-    if value == "latest":
-        raise DeclarationError(
-            where,
-            "order 'latest' is not available in this version",
-            fix="use order='item' or order='none'",
-        )
-    return cast("Order", options.choice(where, "order", value, _ORDERS))
 
 
 def _max_concurrency(where: str, value: Any) -> int | None:

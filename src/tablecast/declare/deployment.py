@@ -6,6 +6,7 @@ Stated once, so that what was tried is what ships.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, Literal, TypedDict
 
 from tablecast.declare.consumer import Consumer
@@ -49,6 +50,16 @@ RELAY_MAPPING: Final[RelayMapping] = {
     "bisect_batch_on_function_error": True,
     "report_batch_item_failures": True,
 }
+
+
+GATE_KEY: Final = "id"
+GATE_TTL: Final = "expires"
+"""Attributes of the table in which consumers with the order `latest` meet: `aws.gate`."""
+
+
+def needs_gate(consumers: Iterable[Consumer]) -> bool:
+    """Return whether one of the consumers has the order `latest`."""
+    return any(consumer.order == "latest" for consumer in consumers)
 
 
 def visibility_timeout_seconds(consumer: Consumer) -> int:

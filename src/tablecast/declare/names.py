@@ -61,6 +61,11 @@ def consumer_parameter_path(pipeline: str, consumer: Consumer) -> str:
     return f"{parameter_path(pipeline)}/consumers/{consumer.name}"
 
 
+def gate_table_name(pipeline: str) -> str:
+    """Return the name of the table in which consumers with the order `latest` meet."""
+    return f"tablecast-{pipeline}-latest"
+
+
 def check_names(pipeline: str, consumer: Consumer) -> None:
     """
     Refuse a consumer whose queues or function would clash with others or be named too long.

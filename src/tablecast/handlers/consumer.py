@@ -22,7 +22,7 @@ from tablecast.handlers.consuming import ConsumerFunction, dead_letter_queue_fin
 from tablecast.handlers.settings import ConsumerFunctionSettings
 from tablecast.handlers.telemetry import Handler, StructuredLog, traced
 from tablecast.outcome import PartialBatchResponse
-from tablecast.ports import FailedEntry, OutgoingMessage, PatientSender
+from tablecast.ports import FailedEntry, Gate, OutgoingMessage, PatientSender
 
 if TYPE_CHECKING:
     from tablecast.aws.clients import AwsClients
@@ -47,6 +47,10 @@ def _parameters(path: str) -> Mapping[str, str]:
 
 def _queue_url(queue: str) -> str:
     return _clients().find_queue_url(queue)
+
+
+def _gate() -> Gate:
+    return _clients().gate(SETTINGS.needed_gate_table())
 
 
 class _Claims:
@@ -74,6 +78,7 @@ FUNCTION = ConsumerFunction(
     journal=FileJournal(SETTINGS.journal_dir),
     log=LOG,
     claims=_Claims(),
+    gate=_gate,
 )
 
 gc.freeze()

@@ -13,7 +13,7 @@ from tablecast.handlers.settings import ConsumerFunctionSettings
 from tablecast.handlers.telemetry import emit
 from tablecast.loading import load_object
 from tablecast.outcome import PartialBatchResponse
-from tablecast.ports import Claims, Clock, Journal, Log
+from tablecast.ports import Claims, Clock, Gate, Journal, Log
 
 _MODULE: Final = "environment variable TABLECAST_MODULE"
 
@@ -25,7 +25,7 @@ def consumer_metrics(result: ConsumeResult) -> dict[str, int]:
         "ChangesFailed": result.failed,
         "ChangesDeadLettered": result.dead_lettered,
         "ChangesHeld": result.held + result.not_started,
-        "ChangesSkipped": result.skipped,
+        "ChangesSkipped": result.skipped + result.superseded,
         "Messages": result.messages,
     }
 
@@ -41,6 +41,7 @@ class ConsumerFunction:
         journal: What outlives a crash.
         log: The function's log.
         claims: Where changes lie that are too large for a message.
+        gate: Makes the gate of a consumer whose order is `latest`; called for such a one.
     Raises:
         LoadError: The user's module does not import, or does not name a pipeline.
         DeclarationError: The pipeline has no such consumer.
@@ -55,6 +56,7 @@ class ConsumerFunction:
         journal: Journal,
         log: Log,
         claims: Claims | None = None,
+        gate: Callable[[], Gate] | None = None,
     ) -> None:
         self._settings = settings
         pipeline = load_object(settings.module, where=_MODULE)
@@ -65,8 +67,9 @@ class ConsumerFunction:
                 got=type(pipeline).__name__,
                 fix="name the object that the consumers are declared on, as in pipeline:orders",
             )
+        consumer = pipeline.consumer_named(settings.consumer)
         self._consumption = Consumption(
-            pipeline.consumer_named(settings.consumer),
+            consumer,
             pipeline.function(settings.consumer),
             model=pipeline.model(settings.consumer),
             dead_letters=dead_letters,
@@ -75,6 +78,7 @@ class ConsumerFunction:
             log=log,
             codec=FASTEST,
             claims=claims,
+            gate=gate() if gate is not None and consumer.order == "latest" else None,
         )
 
     def handle(self, event: Mapping[str, Any], *, deadline_at: float) -> PartialBatchResponse:

@@ -7,6 +7,7 @@ The environment of a function, read once.
 | `TABLECAST_PARAMETER_PATH` | optional | optional | where its parameters are; `/tablecast/<name>` |
 | `TABLECAST_CONSUMER` | | needed | name of the consumer |
 | `TABLECAST_MODULE` | | needed | the pipeline object, as `module:name` |
+| `TABLECAST_GATE_TABLE` | | for `latest` | name of the table that consumers in this order share |
 | `TABLECAST_JOURNAL_DIR` | | optional | folder of the journal; `/tmp/tablecast` |
 | `TABLECAST_EVENT` | optional | | `text`: hand events on as text (`event_text`); else `parsed` |
 | `TABLECAST_TRACING` | optional | optional | `true`: run under Powertools Tracer |
@@ -73,6 +74,7 @@ class ConsumerFunctionSettings(NamedTuple):
         module: Where the pipeline object is, as `module:name`.
         journal_dir: Folder of the journal.
         tracing: Whether Powertools Tracer runs.
+        gate_table: Name of the gate's table; empty for none.
     """
 
     pipeline: str
@@ -81,6 +83,7 @@ class ConsumerFunctionSettings(NamedTuple):
     module: str
     journal_dir: str
     tracing: bool = False
+    gate_table: str = ""
 
     @classmethod
     def read(cls, environment: Mapping[str, str] | None = None) -> Self:
@@ -103,7 +106,17 @@ class ConsumerFunctionSettings(NamedTuple):
             module=_needed(given, "TABLECAST_MODULE"),
             journal_dir=os.path.join(folder, f"{pipeline}-{consumer}"),  # noqa: PTH118
             tracing=_tracing(given),
+            gate_table=given.get("TABLECAST_GATE_TABLE", ""),
         )
+
+    def needed_gate_table(self) -> str:
+        """
+        Return the name of the gate's table.
+
+        Raises:
+            UsageError: It is not set.
+        """
+        return _needed({"TABLECAST_GATE_TABLE": self.gate_table}, "TABLECAST_GATE_TABLE")
 
 
 def trace_header() -> str | None:

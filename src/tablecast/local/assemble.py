@@ -12,6 +12,7 @@ A pipeline as resources: what would be deployed for it, with the same defaults.
 | function, queue mapping | consumer | ten messages a batch, partial batch responses |
 | parameters | consumer | the relay finds its queues there, tools the pipeline |
 | bucket | pipeline | changes too large for a message |
+| gate table | pipeline | for consumers with the order `latest`, if there are any |
 
 The queue's own redrive policy allows `QUEUE_RECEIVES_EXTRA` receives beyond the consumer's, so that
 the consumer runtime, which sets aside one change and not a whole message, comes first.
@@ -30,6 +31,7 @@ from tablecast.declare import (
     consumer_function_name,
     consumer_parameter_path,
     dead_letter_queue_name,
+    gate_table_name,
     parameter_path,
     queue_name,
     relay_function_name,
@@ -37,11 +39,13 @@ from tablecast.declare import (
 from tablecast.declare.deployment import (
     CONSUMER_HANDLER,
     DEAD_LETTER_RETENTION_SECONDS,
+    GATE_KEY,
     QUEUE_RETENTION_SECONDS,
     RELAY_HANDLER,
     RELAY_MAPPING,
     RELAY_MEMORY_MB,
     RELAY_TIMEOUT_SECONDS,
+    needs_gate,
     redrive_receive_count,
 )
 from tablecast.declare.deployment import visibility_timeout_seconds as default_visibility
@@ -90,6 +94,7 @@ def assemble(
                 partition_key_type=pipeline.table.partition_key_type,
                 sort_key_type=pipeline.table.sort_key_type,
             ),
+            *_gate(pipeline),
         ),
         queues=tuple(
             chain.from_iterable(
@@ -136,6 +141,14 @@ def assemble(
     )
 
 
+def _gate(pipeline: Pipeline) -> tuple[TableSpec, ...]:
+    """Return the gate's table where it is needed; rows last as long as the data services."""
+    if not needs_gate(pipeline.consumers):
+        return ()
+    name = gate_table_name(pipeline.name)
+    return (TableSpec(name=name, partition_key=GATE_KEY, stream_view_type=None),)
+
+
 def _queues(
     pipeline: str, consumer: Consumer, visibility_timeout_seconds: int | None
 ) -> tuple[QueueSpec, QueueSpec]:
@@ -180,6 +193,11 @@ def _function(pipeline: str, consumer: Consumer, code_dir: Path, module_ref: str
             "TABLECAST_PARAMETER_PATH": parameter_path(pipeline),
             "TABLECAST_CONSUMER": consumer.name,
             "TABLECAST_MODULE": module_ref,
+            **(
+                {"TABLECAST_GATE_TABLE": gate_table_name(pipeline)}
+                if consumer.order == "latest"
+                else {}
+            ),
         },
         memory_mb=consumer.memory_mb,
         timeout_seconds=consumer.timeout_seconds,

@@ -37,6 +37,10 @@ DELIVERIES_AT_A_TIME: Final = 4
 """Consumers that our relay sends to at a time; each gets its requests one after another."""
 IDLE_POLLS_PER_SECOND: Final = 5 * 3 / 60
 """Five pollers of a queue's mapping, a long poll of 20 s each: 648,000 a month; inferred."""
+GATE_WRITES: Final = 2
+"""Of a change that is handled; one that is superseded costs a write and a read."""
+GATE_LATENCY_MS: Final = 5.0
+"""Of a write to DynamoDB from inside the region; an estimate."""
 PLATFORM_LOG_BYTES: Final = 350
 """START, END and REPORT of an invocation; an estimate."""
 METRIC_LINE_BYTES: Final = 450
@@ -72,6 +76,7 @@ class Load:
         sqs_latency_ms: Of a request to SQS from inside the region.
         messages_per_receive: Packed messages of a consumer's invocation; None for as many as fit.
         event: How our relay takes the event.
+        gated: Consumers whose order is `latest`: a gate lets each of their changes in and out.
     """
 
     changes_per_second: float
@@ -85,6 +90,7 @@ class Load:
     sqs_latency_ms: float = 10.0
     messages_per_receive: float | None = None
     event: Literal["parsed", "text"] = "parsed"
+    gated: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +231,7 @@ def ours(load: Load, constants: Constants) -> Cost:
             ),
             _units("SQS sends", invocations * work.units, load.order),
             *_reading(load, receives, bytes_each * per_receive, seconds, order=load.order),
+            *_gate(load),
             _logs(load, invocations, receives, metrics=True),
         ),
     )
@@ -438,6 +445,31 @@ def _reading(
             0.0,
             empty * load.consumers * _unit_price(order).usd,
             f"{empty:,.0f} empty receives of each queue a month",
+        ),
+    )
+
+
+def _gate(load: Load) -> tuple[CostLine, ...]:
+    """Return the lines of consumers whose order is `latest`, none without any."""
+    if not load.gated:
+        return ()
+    writes = MILLION * load.gated * GATE_WRITES
+    seconds = MILLION * load.gated * GATE_WRITES * GATE_LATENCY_MS / 1_000
+    gb_seconds = seconds * load.consumer_memory_mb / 1_024
+    return (
+        CostLine(
+            "gate of the order latest",
+            "consumer",
+            writes * prices.DYNAMODB_WRITE.usd,
+            0.0,
+            f"{writes:,.0f} writes x {prices.DYNAMODB_WRITE.usd * MILLION:.3f}/M",
+        ),
+        CostLine(
+            "waits for the gate",
+            "consumer",
+            gb_seconds * prices.LAMBDA_GB_SECOND.usd,
+            0.0,
+            f"{GATE_WRITES} x {GATE_LATENCY_MS:g} ms a change at {load.consumer_memory_mb} MB",
         ),
     )
 

@@ -78,6 +78,7 @@ class Workload:
         consumer_memory_mb: Of each consumer.
         max_concurrency: Of each consumer; None for no limit of its own.
         event: How the relay takes its event.
+        gated: Consumers whose order is `latest`, behind standard queues.
         burst: A time of more writes.
         region: Where it runs.
         seed: Of the simulation.
@@ -99,6 +100,7 @@ class Workload:
     consumer_memory_mb: int = 512
     max_concurrency: int | None = None
     event: Literal["parsed", "text"] = "parsed"
+    gated: int = 0
     burst: Burst | None = None
     reads_per_second_units: float = 0.0
     region: str = prices.REGION
@@ -162,6 +164,7 @@ class Workload:
             relay_memory_mb=self.relay_memory_mb,
             consumer_memory_mb=self.consumer_memory_mb,
             event=self.event,
+            gated=self.gated,
         )
 
 

@@ -8,7 +8,7 @@ its type.
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from tablecast.claim import Claim
 
@@ -97,6 +97,57 @@ class Claims(Protocol):
 
         Raises:
             AwsError: It cannot be had.
+        """
+        ...
+
+
+class Turn(NamedTuple):
+    """
+    What the gate of an item says to a version that wants in.
+
+    Args:
+        outcome: `granted`; `superseded`, the same or a newer version was handled or will come
+            again; `busy`, another one is at work.
+        before: The version that had begun before, for `Gate.give_back`; empty for none.
+    """
+
+    outcome: Literal["granted", "superseded", "busy"]
+    before: str = ""
+
+
+class Gate(Protocol):
+    """Which version of each item is at work and which was handled last; shared by all processes."""
+
+    def begin(self, item: str, version: str, owner: str, *, now: float, until: float) -> Turn:
+        """
+        Let a version in, if none as new was handled and no other is at work.
+
+        Args:
+            item: Names the item.
+            version: Text that is greater for a newer version.
+            owner: Who asks; its own version that is at work is no obstacle.
+            now: Epoch seconds.
+            until: Epoch seconds at which the owner is surely over.
+        Raises:
+            AwsError: The gate cannot be asked.
+        """
+        ...
+
+    def finish(self, item: str, version: str, owner: str) -> bool:
+        """
+        Note that a version was handled; False when the gate is not the owner's any more.
+
+        Raises:
+            AwsError: It cannot be noted.
+        """
+        ...
+
+    def give_back(self, item: str, version: str, owner: str, *, before: str) -> None:
+        """
+        Let others in, as though the version had never begun.
+
+        Raises:
+            AwsError: The gate cannot be told.
         """
         ...
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from tablecast.testing.claims import FakeClaims
 from tablecast.testing.clock import FakeClock
+from tablecast.testing.gate import FakeGate
 from tablecast.testing.journal import FakeJournal
 from tablecast.testing.log import LogLine, MemoryLog
 from tablecast.testing.queues import FakeQueue
@@ -31,6 +32,7 @@ __all__ = [
     "EntryFault",
     "FakeClaims",
     "FakeClock",
+    "FakeGate",
     "FakeJournal",
     "FakeQueue",
     "FakeSendBatch",

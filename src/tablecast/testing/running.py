@@ -20,6 +20,7 @@ from tablecast.relay import Relay, Target
 from tablecast.routing import Route
 from tablecast.testing.claims import FakeClaims
 from tablecast.testing.clock import FakeClock
+from tablecast.testing.gate import FakeGate
 from tablecast.testing.journal import FakeJournal
 from tablecast.testing.log import MemoryLog
 from tablecast.testing.queues import FakeQueue
@@ -114,6 +115,7 @@ def run_consumer(pipeline: Pipeline, name: str, records: Iterable[Record]) -> Co
         journal=FakeJournal(),
         log=log,
         claims=claims,
+        gate=FakeGate(),
     )
     while len(queue):
         messages = queue.receive()

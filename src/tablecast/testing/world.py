@@ -46,6 +46,7 @@ from tablecast.relay import Relay, Target
 from tablecast.routing import Route
 from tablecast.testing.claims import FakeClaims
 from tablecast.testing.functions import FakeFunction, FunctionClock
+from tablecast.testing.gate import FakeGate
 from tablecast.testing.journal import FakeJournal
 from tablecast.testing.log import MemoryLog
 from tablecast.testing.queues import FakeQueue
@@ -131,6 +132,7 @@ class World:
         sends: SendMessageBatch, on which faults can be scripted.
         log: What relay and consumers log.
         claims: Where changes lie that are too large for a queue.
+        gate: Where consumers with the order `latest` meet.
     """
 
     def __init__(
@@ -145,6 +147,7 @@ class World:
         self.pipeline = pipeline
         self.log = MemoryLog()
         self.claims = FakeClaims()
+        self.gate = FakeGate()
         self._runtime = VirtualRuntime(
             seed=seed, latency_seconds=latency_seconds, start_at=start_at
         )
@@ -282,6 +285,7 @@ class World:
             journal=FakeJournal(),
             log=self.log,
             claims=self.claims,
+            gate=self.gate,
         )
         function = FakeFunction(
             _Process(make, clock), timeout_seconds=consumer.timeout_seconds, clock=clock
