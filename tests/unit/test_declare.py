@@ -164,7 +164,10 @@ def test_pattern_is_copied() -> None:
                 "leave it out; a consumer that must not see keys needs another table key"
             ),
         ),
-        ({"order": "items"}, "order must be 'item', 'latest' or 'none', got 'items'; did you mean 'item'?"),
+        (
+            {"order": "items"},
+            "order must be 'item', 'latest' or 'none', got 'items'; did you mean 'item'?",
+        ),
         ({"order": None}, "order must be 'item', 'latest' or 'none', got None"),
         (
             {"format": "pack"},

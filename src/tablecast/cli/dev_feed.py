@@ -41,6 +41,7 @@ _ROUTINE: Final = ("START ", "END ", "REPORT ", "INIT_START ", "INIT_REPORT ")
 _OUTCOMES: Final = {
     "ChangesSent": "sent",
     "ChangesHandled": "handled",
+    "ChangesSuperseded": "superseded",
     "ChangesFailed": "failed",
     "ChangesDeadLettered": "dead-lettered",
 }

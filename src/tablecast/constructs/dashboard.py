@@ -65,6 +65,11 @@ def fill(
                 left=[
                     _count("ChangesMatched", pipeline, name),
                     _count("ChangesHandled", pipeline, name),
+                    *(
+                        [_count("ChangesSuperseded", pipeline, name)]
+                        if each.declaration.order == "latest"
+                        else []
+                    ),
                 ],
                 width=_WIDTH // 3,
             ),

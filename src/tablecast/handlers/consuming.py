@@ -25,7 +25,8 @@ def consumer_metrics(result: ConsumeResult) -> dict[str, int]:
         "ChangesFailed": result.failed,
         "ChangesDeadLettered": result.dead_lettered,
         "ChangesHeld": result.held + result.not_started,
-        "ChangesSkipped": result.skipped + result.superseded,
+        "ChangesSkipped": result.skipped,
+        "ChangesSuperseded": result.superseded,
         "Messages": result.messages,
     }
 
