@@ -4,6 +4,7 @@ import json
 import subprocess
 import time
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from tests.engine.local_process import CREDENTIALS, TABLECAST, LocalProcess
@@ -222,3 +223,209 @@ def test_without_an_endpoint_one_line_says_how_to_start_one(tmp_path):
 
     assert 1 == done.returncode
     assert "start one with: tablecast local start" in done.stderr
+
+
+STACK = """
+Resources:
+  Layer:
+    Type: AWS::Lambda::LayerVersion
+    Properties: {LayerName: greetings, Content: {S3Bucket: here, S3Key: layer}}
+  Logs:
+    Type: AWS::Logs::LogGroup
+    Properties: {LogGroupName: /own/work, RetentionInDays: 7}
+  Work:
+    Type: AWS::Lambda::Function
+    Properties:
+      FunctionName: stack-work
+      Runtime: python3.13
+      Handler: app.handler
+      Role: arn:aws:iam::000000000000:role/any
+      Code: {S3Bucket: here, S3Key: code}
+      Layers: [!Ref Layer]
+      LoggingConfig: {LogGroup: !Ref Logs}
+  Published:
+    Type: AWS::Lambda::Version
+    Properties: {FunctionName: !Ref Work, Description: DESCRIPTION}
+  Live:
+    Type: AWS::Lambda::Alias
+    Properties: {FunctionName: !Ref Work, Name: live, FunctionVersion: !GetAtt Published.Version}
+  Address:
+    Type: AWS::Lambda::Url
+    DependsOn: Live
+    Properties: {TargetFunctionArn: !GetAtt Work.Arn, Qualifier: live, AuthType: NONE}
+  Anyone:
+    Type: AWS::Lambda::Permission
+    Properties:
+      FunctionName: !Ref Live
+      Action: lambda:InvokeFunctionUrl
+      Principal: "*"
+      FunctionUrlAuthType: NONE
+  GivenUp: {Type: AWS::SQS::Queue}
+  Retries:
+    Type: AWS::Lambda::EventInvokeConfig
+    Properties:
+      FunctionName: !Ref Work
+      Qualifier: $LATEST
+      MaximumRetryAttempts: 0
+      DestinationConfig: {OnFailure: {Destination: !GetAtt GivenUp.Arn}}
+  Bus: {Type: AWS::Events::EventBus, Properties: {Name: stack-bus}}
+  WhenPaid:
+    Type: AWS::Events::Rule
+    Properties:
+      EventBusName: !Ref Bus
+      EventPattern: {source: [shop]}
+      Targets: [{Id: Work, Arn: !GetAtt Work.Arn}]
+  Reader:
+    Type: AWS::Lambda::Function
+    Properties:
+      FunctionName: stack-reader
+      Runtime: python3.13
+      Handler: index.handler
+      Role: arn:aws:iam::000000000000:role/any
+      Code:
+        ZipFile: |
+          def handler(event, context):
+              print("got", *event)
+  Lines:
+    Type: AWS::Logs::SubscriptionFilter
+    Properties: {LogGroupName: !Ref Logs, FilterPattern: said, DestinationArn: !GetAtt Reader.Arn}
+  Files:
+    Type: AWS::S3::Bucket
+    Properties:
+      NotificationConfiguration:
+        LambdaConfigurations:
+          - Event: s3:ObjectCreated:*
+            Function: !GetAtt Reader.Arn
+            Filter: {S3Key: {Rules: [{Name: suffix, Value: .txt}]}}
+Outputs:
+  Bucket: {Value: !Ref Files}
+  Url: {Value: !GetAtt Address.FunctionUrl}
+  GivenUp: {Value: !Ref GivenUp}
+"""
+
+CODE = """
+import greetings
+
+def handler(event, context):
+    if event.get("raise"):
+        raise ValueError("no")
+    print("said", event.get("source"))
+    return f"{greetings.HELLO}, {context.function_version}"
+"""
+
+
+def test_versions_aliases_layers_urls_and_rules(local, deploy, tmp_path):
+    """Each does what it does on AWS; a second deployment changes them, --destroy leaves nothing."""
+    (tmp_path / "layer/python").mkdir(parents=True)
+    (tmp_path / "layer/python/greetings.py").write_text('HELLO = "hello"\n')
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code/app.py").write_text(CODE)
+    template = tmp_path / "stack.yaml"
+    template.write_text(STACK.replace("DESCRIPTION", "first"))
+    client, sqs = local.client("lambda"), local.client("sqs")
+
+    code, document, said = deploy(template)
+    assert 0 == code, said
+    assert {"+"} == set(outcomes(document))
+    outputs = document["stacks"][0]["outputs"]
+    answer = client.invoke(FunctionName="stack-work:live", Payload=b"{}")
+    assert "hello, 1" == json.load(answer["Payload"])
+    with urlopen(outputs["Url"], timeout=20) as found:
+        assert b"hello, 1" == found.read()
+    client.invoke(FunctionName="stack-work", InvocationType="Event", Payload=b'{"raise": 1}')
+    received = until(
+        lambda: sqs.receive_message(QueueUrl=outputs["GivenUp"], WaitTimeSeconds=1).get("Messages")
+    )
+    assert "RetriesExhausted" in received[0]["Body"]
+    local.client("events").put_events(
+        Entries=[{"Source": "shop", "DetailType": "d", "Detail": "{}", "EventBusName": "stack-bus"}]
+    )
+    logs = local.client("logs")
+
+    def said_by(group):
+        events = logs.filter_log_events(logGroupName=group)["events"]
+        return {event["message"].strip() for event in events}
+
+    until(lambda: "said shop" in said_by("/own/work"))
+    for key in ("a.bin", "a.txt"):
+        local.client("s3").put_object(Bucket=outputs["Bucket"], Key=key, Body=b"x")
+    until(lambda: {"got awslogs", "got Records"} <= said_by("/aws/lambda/stack-reader"))
+
+    (tmp_path / "code/app.py").write_text(CODE.replace("{context", "again {context"))
+    template.write_text(STACK.replace("DESCRIPTION", "second"))
+    code, changed, said = deploy(template)
+    assert 0 == code, said
+    assert {"Published"} == outcomes(changed)["±"]
+    assert {"Live"} == outcomes(changed)["~"]
+    answer = client.invoke(FunctionName="stack-work:live", Payload=b"{}")
+    assert "hello, again 2" == json.load(answer["Payload"])
+
+    gone = deploy(template, "--destroy")
+    assert 0 == gone[0], gone[2]
+    assert "stack-work" not in {
+        each["FunctionName"] for each in client.list_functions()["Functions"]
+    }
+    assert [] == client.list_layer_versions(LayerName="greetings")["LayerVersions"]
+    assert [] == logs.describe_log_groups(logGroupNamePrefix="/own/work")["logGroups"]
+
+
+PUBLISHED = """
+Transform: AWS::Serverless-2016-10-31
+Globals: {Function: {Runtime: python3.13, Handler: app.handler, AutoPublishAlias: live}}
+Resources:
+  Shared: {Type: AWS::Serverless::LayerVersion, Properties: {ContentUri: layer}}
+  Aliased:
+    Type: AWS::Serverless::Function
+    Properties:
+      FunctionName: sam-work
+      CodeUri: code
+      Layers: [!Ref Shared]
+      FunctionUrlConfig: {AuthType: NONE}
+      EventInvokeConfig: {MaximumRetryAttempts: 1}
+      Events:
+        Told: {Type: SNS, Properties: {Topic: !Ref News}}
+        Hourly: {Type: Schedule, Properties: {Schedule: rate(1 hour)}}
+        Web: {Type: Api, Properties: {Path: /, Method: get}}
+  News: {Type: AWS::SNS::Topic}
+Outputs:
+  Url: {Value: !GetAtt AliasedUrl.FunctionUrl}
+  Topic: {Value: !Ref News}
+"""
+
+
+def test_a_sam_function_publishes_what_changed(local, deploy, tmp_path):
+    """An alias follows the code of each deployment; events, retries and the URL are the alias's."""
+    (tmp_path / "layer/python").mkdir(parents=True)
+    (tmp_path / "layer/python/greetings.py").write_text('HELLO = "hi"\n')
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code/app.py").write_text(CODE)
+    template = tmp_path / "published.yaml"
+    template.write_text(PUBLISHED)
+    client = local.client("lambda")
+
+    code, document, said = deploy(template)
+    assert 0 == code, said
+    assert {"AliasedWeb"} == outcomes(document)["not run here"]
+    with urlopen(document["stacks"][0]["outputs"]["Url"], timeout=20) as found:
+        assert b"hi, 1" == found.read()
+    config = client.get_function_event_invoke_config(FunctionName="sam-work", Qualifier="live")
+    assert 1 == config["MaximumRetryAttempts"]
+    local.client("sns").publish(TopicArn=document["stacks"][0]["outputs"]["Topic"], Message="news")
+    logs = local.client("logs")
+    until(
+        lambda: [
+            event
+            for event in logs.filter_log_events(logGroupName="/aws/lambda/sam-work")["events"]
+            if event["message"] == "said None\n" and "[1]" in event["logStreamName"]
+        ]
+    )
+
+    same = deploy(template)[1]
+    assert {"=", "not run here"} == set(outcomes(same))
+    (tmp_path / "code/app.py").write_text(CODE.replace("{context", "again {context"))
+    changed = deploy(template)[1]
+    assert {"AliasedVersion", "AliasedAliaslive"} <= outcomes(changed)["~"]
+    answer = client.invoke(FunctionName="sam-work:live", Payload=b"{}")
+    assert "hi, again 2" == json.load(answer["Payload"])
+    gone = deploy(template, "--destroy")
+    assert 0 == gone[0], gone[2]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tablecast.errors import InputError
 from tablecast.local.template.reading import read_stacks
 from tablecast.local.template.sam import expanded
-from tablecast.local.template.values import Values, references
+from tablecast.local.template.values import Values, references, unrolled
 
 TEMPLATE = {
     "Mappings": {"Sizes": {"dev": {"memory": 128}}},
@@ -58,6 +58,10 @@ def values():
         ({"Fn::FindInMap": ["Sizes", "prod", "memory", {"DefaultValue": 7}]}, 7),
         ({"Fn::ImportValue": {"Fn::Sub": "Shared"}}, "value"),
         ({"Fn::Base64": "text"}, "dGV4dA=="),
+        ({"Fn::Cidr": ["10.0.0.0/24", 3, 6]}, ["10.0.0.0/26", "10.0.0.64/26", "10.0.0.128/26"]),
+        ({"Fn::Contains": [["dev", "prod"], {"Ref": "Stage"}]}, True),
+        ({"Fn::EachMemberIn": [["a", "b"], ["a", "b", "c"]]}, True),
+        ({"Fn::EachMemberEquals": [["a", "b"], "a"]}, False),
         ({"Fn::Length": {"Fn::Split": ["|", "a|b"]}}, 2),
         ({"Fn::ToJsonString": {"a": [{"Ref": "Stage"}]}}, '{"a":["dev"]}'),
         ({"Fn::GetAZs": ""}, ["us-east-1a", "us-east-1b", "us-east-1c"]),
@@ -78,8 +82,8 @@ def test_a_function_resolves(values, value, expected):
         ({"Fn::ImportValue": "None"}, "is exported by no stack deployed here"),
         ({"Fn::If": ["Nothing", 1, 2]}, "Condition: must be declared in Conditions"),
         (
-            {"Fn::Cidr": ["10.0.0.0/16", 1, 8]},
-            "Fn::Cidr: is not a function that this runtime knows",
+            {"Fn::Transform": {"Name": "AWS::Include"}},
+            "Fn::Transform: is not a function that this runtime knows",
         ),
     ],
 )
@@ -199,3 +203,61 @@ def test_stages_and_their_order_are_read_from_an_assembly(tmp_path):
 
     assert ["First", "Staged", "Second"] == [each.name for each in found]
     assert {"h.zip": tmp_path / "asset.h"} == found[0].assets
+
+
+def test_a_loop_is_written_out_for_each_of_its_values():
+    """In keys, texts and references; loops may be in loops, and run over parameters."""
+    template = {
+        "Fn::ForEach::Queues": [
+            "Name",
+            {"Ref": "Names"},
+            {
+                "Queue&{Name}": {
+                    "Type": "AWS::SQS::Queue",
+                    "Properties": {
+                        "QueueName": {"Fn::Sub": "shop-${Name}"},
+                        "Fn::ForEach::Tags": ["Tag", ["x", "y"], {"Tag${Tag}": {"Ref": "Name"}}],
+                    },
+                }
+            },
+        ],
+        "Other": 1,
+    }
+
+    assert {
+        "Queuea1": {
+            "Type": "AWS::SQS::Queue",
+            "Properties": {"QueueName": {"Fn::Sub": "shop-a-1"}, "Tagx": "a-1", "Tagy": "a-1"},
+        },
+        "Queueb": {
+            "Type": "AWS::SQS::Queue",
+            "Properties": {"QueueName": {"Fn::Sub": "shop-b"}, "Tagx": "b", "Tagy": "b"},
+        },
+        "Other": 1,
+    } == unrolled(template, {"Names": ["a-1", "b"]}, "t.json")
+
+
+@pytest.mark.parametrize("loop", [1, ["Name", ["a"]], ["Name", {"Ref": "Nobody"}, {}]])
+def test_a_malformed_loop_is_one_line(loop):
+    """With the template and the loop."""
+    with pytest.raises(InputError, match=r"t.json: Fn::ForEach::X: must be a name, a list"):
+        unrolled({"Fn::ForEach::X": loop}, {}, "t.json")
+
+
+def test_a_rule_that_does_not_hold_is_told_in_its_own_words(values):
+    """One whose condition does not hold is not asked."""
+    assertion = {
+        "Assert": {"Fn::Contains": [["prod"], {"Ref": "Stage"}]},
+        "AssertDescription": "Stage must be prod",
+    }
+
+    values.check({"Off": {"RuleCondition": {"Condition": "IsProd"}, "Assertions": [assertion]}})
+    with pytest.raises(InputError, match="template.json: rule On: Stage must be prod; pass"):
+        values.check({"On": {"Assertions": [assertion]}})
+
+
+@pytest.mark.parametrize("argument", [["10.0.0.0/24", 5, 6], ["10.0.0.0/24", 1, 9], ["x", 1, 1]])
+def test_blocks_that_are_not_there_are_refused(values, argument):
+    """Too many, too large, or of nothing."""
+    with pytest.raises(InputError, match="Fn::Cidr"):
+        values.resolve({"Fn::Cidr": argument})

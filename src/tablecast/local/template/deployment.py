@@ -14,21 +14,19 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from tablecast.errors import AwsError, InputError
+from tablecast.local.template.kind import ACCOUNT, Call, Made, Place
+from tablecast.local.template.lambda_kinds import REPLACED_LATER, may_have_changed
 from tablecast.local.template.reading import Stack, read_nested
-from tablecast.local.template.resources import (
-    ACCOUNT,
-    KINDS,
-    WITHOUT_MEANING,
-    Call,
-    Made,
-    Place,
-    stand_in,
-)
-from tablecast.local.template.values import Values, references
+from tablecast.local.template.resources import KINDS, WITHOUT_MEANING, stand_in
+from tablecast.local.template.values import Values, references, unrolled
 
 BUCKET: Final = "tablecast-deployments"
 Outcome = Literal["+", "~", "±", "-", "=", "no meaning here", "not run here"]
 
+_REPLACED: Final = "#"
+"""In the name of a resource that another one has replaced, until it is removed."""
+
+_BOOTSTRAP_RULE: Final = "CheckBootstrapVersion"
 _NESTED: Final = "AWS::CloudFormation::Stack"
 _PSEUDO: Final = "AWS::"
 _SSM_PARAMETER: Final = "AWS::SSM::Parameter::Value<"
@@ -114,14 +112,17 @@ class _Run:
         self._now: dict[str, Resource] = {}
 
     def deploy(self) -> Deployed:
-        resources = self._stack.template["Resources"]
+        parameters = self._parameters()
+        template = unrolled(self._stack.template, parameters, self._stack.where)
+        resources = template["Resources"]
         values = Values(
             self._stack.where,
-            self._stack.template,
-            parameters=self._parameters(),
+            template,
+            parameters=parameters,
             attribute=self._attribute,
             imports=self._deployment.exports,
         )
+        values.check(self._rules())
         wanted = {
             name: resource
             for name, resource in resources.items()
@@ -136,7 +137,7 @@ class _Run:
         finally:
             self._remember({**self._before, **self._now})
         self._remember(self._now)
-        for name, output in self._stack.template.get("Outputs", {}).items():
+        for name, output in template.get("Outputs", {}).items():
             if "Condition" in output and not values.holds(output["Condition"]):
                 continue
             self._done.outputs[name] = found = values.resolve(output["Value"])
@@ -144,6 +145,11 @@ class _Run:
                 self._done.exports[values.resolve(output["Export"]["Name"])] = found
         self._deployment.exports.update(self._done.exports)
         return self._done
+
+    def _rules(self) -> Mapping[str, Any]:
+        """Return the template's rules, but the CDK's own on its bootstrap stack."""
+        rules: Mapping[str, Any] = self._stack.template.get("Rules", {})
+        return {name: rule for name, rule in rules.items() if name != _BOOTSTRAP_RULE}
 
     def destroy(self) -> Deployed:
         left = dict(self._before)
@@ -181,19 +187,26 @@ class _Run:
                 for each in before.properties.keys() | compared.keys()
                 if before.properties.get(each) != compared.get(each)
             }
-            if not changed and not (kind == "AWS::Lambda::Function" and self._is_folder(given)):
+            if not changed and not may_have_changed(kind, given, self._stack.assets):
                 made, outcome = old, "="
             elif changed & set(handler.fixed):
-                handler.delete(place, old)
-                made, outcome = handler.create(place, given), "±"
+                made, outcome = self._replace(name, before, place, given), "±"
             else:
-                made, outcome = handler.update(place, old, given), "~" if changed else "="
+                made = handler.update(place, old, given)
+                outcome = "~" if changed or made != old else "="
         self._keep(name, kind, compared, made)
         self._note(outcome, name, kind, made.ref)
 
-    def _is_folder(self, given: Mapping[str, Any]) -> bool:
-        """Return whether a function's code may have changed though its address has not."""
-        return "Folder" in given.get("Code", {})
+    def _replace(self, name: str, before: Resource, place: Place, given: Mapping[str, Any]) -> Made:
+        """Make a resource anew; the old one goes first, or last where others may still need it."""
+        handler, old = KINDS[before.type], Made(before.ref, before.attributes)
+        if before.type not in REPLACED_LATER:
+            handler.delete(place, old)
+            return handler.create(place, given)
+        made = handler.create(place, given)
+        if made.ref != before.ref:
+            self._before[f"{name}{_REPLACED}{before.ref}"] = before
+        return made
 
     def _nest(self, name: str, given: Mapping[str, Any]) -> None:
         nested = read_nested(self._stack, str(given.get("TemplateURL", "")), name)
@@ -214,7 +227,8 @@ class _Run:
             except AwsError as error:
                 if "NotFound" not in error.code and "NonExistent" not in error.code:
                     raise
-            self._note("-", name, resource.type, resource.ref)
+            if _REPLACED not in name:
+                self._note("-", name, resource.type, resource.ref)
 
     def _keep(self, name: str, kind: str, given: Mapping[str, Any], made: Made) -> None:
         self._now[name] = Resource(kind, dict(given), made.ref, dict(made.attributes))

@@ -6,105 +6,22 @@ Properties are CloudFormation's; they go into the API's parameters, which mostly
 
 from __future__ import annotations
 
-import io
 import json
-import time
-import zipfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, Protocol, TypeAlias
+from collections.abc import Mapping
+from typing import Final
 
-from tablecast.errors import AwsError, InputError
-
-Properties: TypeAlias = Mapping[str, Any]
-Call: TypeAlias = Callable[..., dict[str, Any]]
-"""`call(service, operation, **parameters)`: the answer; AwsError when it is refused."""
-
-ACCOUNT: Final = "000000000000"
-_POLL_SECONDS: Final = 0.05
-_POLLS_MAX: Final = 600
-
-LOCAL_CODE: Final = "tablecast-local"
-"""S3Bucket of a function whose S3Key is a folder of this machine; see `lambdas.code`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """
-    A resource that is there.
-
-    Args:
-        ref: What `Ref` gives.
-        attributes: What `Fn::GetAtt` gives, by name.
-    """
-
-    ref: str
-    attributes: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """
-    Where a resource is made.
-
-    Args:
-        call: Calls the endpoint.
-        name: A name for what has none of its own: stack and logical id.
-        region: As in `us-east-1`.
-        where: The resource as the user knows it, for errors.
-        code: Returns the file or folder that an S3 key or a relative path names.
-    """
-
-    call: Call
-    name: str
-    region: str
-    where: str
-    code: Callable[[str], Path]
-
-
-class Kind(Protocol):
-    """How resources of a type are made, changed and removed."""
-
-    @property
-    def fixed(self) -> tuple[str, ...]:
-        """Properties of which a change makes a new resource."""
-        ...
-
-    def create(self, place: Place, given: Properties, /) -> Made:
-        """Make it."""
-        ...
-
-    def update(self, place: Place, made: Made, given: Properties, /) -> Made:
-        """Change it to what is given."""
-        ...
-
-    def delete(self, place: Place, made: Made, /) -> None:
-        """Remove it."""
-        ...
-
-
-def _taken(given: Properties, *names: str) -> dict[str, Any]:
-    return {name: given[name] for name in names if name in given}
-
-
-def _text_values(given: Mapping[str, Any]) -> dict[str, str]:
-    """Return values as the APIs of queues and topics want them: text, JSON for what is nested."""
-    found = {}
-    for name, value in given.items():
-        if isinstance(value, bool):
-            found[name] = "true" if value else "false"
-        else:
-            found[name] = json.dumps(value) if isinstance(value, (dict, list)) else str(value)
-    return found
-
-
-class _AsItIs:
-    """A kind of which nothing that may change has a meaning here."""
-
-    def update(self, _place: Place, made: Made, _given: Properties) -> Made:
-        """Leave it."""
-        return made
+from tablecast.errors import AwsError
+from tablecast.local.template.kind import (
+    ACCOUNT,
+    AsItIs,
+    Kind,
+    Made,
+    Place,
+    Properties,
+    taken,
+    text_values,
+)
+from tablecast.local.template.lambda_kinds import LAMBDA_KINDS
 
 
 class Table:
@@ -115,7 +32,7 @@ class Table:
     def create(self, place: Place, given: Properties) -> Made:
         """Make it; billed on demand, whatever the template says: nothing is billed here."""
         name = str(given.get("TableName", place.name))
-        options = _taken(
+        options = taken(
             given,
             "KeySchema",
             "AttributeDefinitions",
@@ -123,7 +40,7 @@ class Table:
         )
         if "GlobalSecondaryIndexes" in given:
             options["GlobalSecondaryIndexes"] = [
-                _taken(index, "IndexName", "KeySchema", "Projection")
+                taken(index, "IndexName", "KeySchema", "Projection")
                 for index in given["GlobalSecondaryIndexes"]
             ]
         if "StreamSpecification" in given:
@@ -180,7 +97,7 @@ class Queue:
         name = str(given.get("QueueName", place.name))
         if given.get("FifoQueue") and not name.endswith(".fifo"):
             name += ".fifo"
-        attributes = _text_values(_taken(given, *self._attributes))
+        attributes = text_values(taken(given, *self._attributes))
         if attributes.get("FifoQueue") == "false":
             del attributes["FifoQueue"]
         url = place.call("sqs", "create_queue", QueueName=name, Attributes=attributes)["QueueUrl"]
@@ -188,7 +105,7 @@ class Queue:
 
     def update(self, place: Place, made: Made, given: Properties) -> Made:
         """Set its attributes."""
-        attributes = _text_values(_taken(given, *self._attributes))
+        attributes = text_values(taken(given, *self._attributes))
         attributes.pop("FifoQueue", None)
         if attributes:
             place.call("sqs", "set_queue_attributes", QueueUrl=made.ref, Attributes=attributes)
@@ -203,7 +120,7 @@ class Queue:
         return Made(url, {"Arn": arn, "QueueName": name, "QueueUrl": url})
 
 
-class Topic(_AsItIs):
+class Topic(AsItIs):
     """An SNS topic, with the subscriptions that it states itself."""
 
     fixed = ("TopicName", "FifoTopic")
@@ -227,15 +144,15 @@ class Topic(_AsItIs):
         place.call("sns", "delete_topic", TopicArn=made.ref)
 
 
-class Subscription(_AsItIs):
+class Subscription(AsItIs):
     """An SNS subscription."""
 
     fixed = ("TopicArn", "Protocol", "Endpoint", "FilterPolicy", "RawMessageDelivery")
 
     def create(self, place: Place, given: Properties) -> Made:
         """Make it."""
-        attributes = _text_values(
-            _taken(given, "FilterPolicy", "FilterPolicyScope", "RawMessageDelivery")
+        attributes = text_values(
+            taken(given, "FilterPolicy", "FilterPolicyScope", "RawMessageDelivery")
         )
         arn = place.call(
             "sns",
@@ -253,17 +170,51 @@ class Subscription(_AsItIs):
         place.call("sns", "unsubscribe", SubscriptionArn=made.ref)
 
 
-class Bucket(_AsItIs):
-    """An S3 bucket."""
+class Bucket:
+    """An S3 bucket, and what it tells functions, queues and topics."""
 
     fixed = ("BucketName",)
+    _told = (
+        ("LambdaConfigurations", "LambdaFunctionConfigurations", "Function", "LambdaFunctionArn"),
+        ("QueueConfigurations", "QueueConfigurations", "Queue", "QueueArn"),
+        ("TopicConfigurations", "TopicConfigurations", "Topic", "TopicArn"),
+    )
 
     def create(self, place: Place, given: Properties) -> Made:
         """Make it."""
         name = str(given.get("BucketName", place.name.lower()))[:63].strip("-")
         place.call("s3", "create_bucket", Bucket=name)
         domain = f"{name}.s3.amazonaws.com"
-        return Made(name, {"Arn": f"arn:aws:s3:::{name}", "DomainName": domain})
+        made = Made(name, {"Arn": f"arn:aws:s3:::{name}", "DomainName": domain})
+        if "NotificationConfiguration" in given:
+            self.update(place, made, given)
+        return made
+
+    def update(self, place: Place, made: Made, given: Properties) -> Made:
+        """Set whom it tells; the rest has no meaning here."""
+        stated = given.get("NotificationConfiguration", {})
+        told = {
+            theirs: [
+                {
+                    arn: each[target],
+                    "Events": [each["Event"]],
+                    **(
+                        {"Filter": {"Key": {"FilterRules": each["Filter"]["S3Key"]["Rules"]}}}
+                        if "Filter" in each
+                        else {}
+                    ),
+                }
+                for each in stated.get(ours, ())
+            ]
+            for ours, theirs, target, arn in self._told
+        }
+        place.call(
+            "s3",
+            "put_bucket_notification_configuration",
+            Bucket=made.ref,
+            NotificationConfiguration={name: each for name, each in told.items() if each},
+        )
+        return made
 
     def delete(self, place: Place, made: Made) -> None:
         """Empty it and remove it."""
@@ -300,117 +251,7 @@ class Parameter:
         place.call("ssm", "delete_parameter", Name=made.ref)
 
 
-class Function:
-    """A Lambda function of ours; its code runs from the asset's own folder."""
-
-    fixed = ("FunctionName", "PackageType")
-    _options = (
-        "Description", "Environment", "EphemeralStorage", "Handler", "LoggingConfig", "MemorySize",
-        "Runtime", "Timeout",
-    )  # fmt: skip
-
-    def create(self, place: Place, given: Properties) -> Made:
-        """Make it; its role is asked for no right."""
-        name = str(given.get("FunctionName", place.name))[:64]
-        answer = place.call(
-            "lambda",
-            "create_function",
-            FunctionName=name,
-            Role=_role(given),
-            Code=_code(place, given),
-            **self._given(given),
-            **_taken(given, "Architectures", "Layers"),
-        )
-        self._settle(place, name)
-        self._reserve(place, name, given)
-        return Made(name, {"Arn": answer["FunctionArn"]})
-
-    def update(self, place: Place, made: Made, given: Properties) -> Made:
-        """Change its configuration and its code."""
-        place.call(
-            "lambda",
-            "update_function_configuration",
-            FunctionName=made.ref,
-            Role=_role(given),
-            **self._given(given),
-        )
-        self._settle(place, made.ref)
-        place.call("lambda", "update_function_code", FunctionName=made.ref, **_code(place, given))
-        self._settle(place, made.ref)
-        self._reserve(place, made.ref, given)
-        return made
-
-    def delete(self, place: Place, made: Made) -> None:
-        """Remove it."""
-        place.call("lambda", "delete_function", FunctionName=made.ref)
-
-    def _given(self, given: Properties) -> dict[str, Any]:
-        options = _taken(given, *self._options)
-        variables = options.get("Environment", {}).get("Variables")
-        if variables is not None:
-            options["Environment"] = {"Variables": _text_values(variables)}
-        for name in ("MemorySize", "Timeout"):
-            if name in options:
-                options[name] = int(options[name])
-        return options
-
-    def _settle(self, place: Place, name: str) -> None:
-        """Wait until it is as it was asked to be: it takes one change at a time."""
-        for _ in range(_POLLS_MAX):
-            found = place.call("lambda", "get_function_configuration", FunctionName=name)
-            if found["State"] != "Pending" and found["LastUpdateStatus"] != "InProgress":
-                return
-            time.sleep(_POLL_SECONDS)  # noqa: TID251 - an API that is asked for its state
-
-    def _reserve(self, place: Place, name: str, given: Properties) -> None:
-        reserved = given.get("ReservedConcurrentExecutions")
-        if reserved is not None:
-            place.call(
-                "lambda",
-                "put_function_concurrency",
-                FunctionName=name,
-                ReservedConcurrentExecutions=int(reserved),
-            )
-
-
-class Mapping_:  # noqa: N801 - `Mapping` is taken
-    """An event source mapping of ours."""
-
-    fixed = ("EventSourceArn", "StartingPosition", "StartingPositionTimestamp")
-    _options = (
-        "BatchSize", "BisectBatchOnFunctionError", "DestinationConfig", "Enabled", "FilterCriteria",
-        "FunctionResponseTypes", "MaximumBatchingWindowInSeconds", "MaximumRecordAgeInSeconds",
-        "MaximumRetryAttempts", "MetricsConfig", "ParallelizationFactor", "ScalingConfig",
-        "TumblingWindowInSeconds",
-    )  # fmt: skip
-
-    def create(self, place: Place, given: Properties) -> Made:
-        """Make it."""
-        answer = place.call(
-            "lambda",
-            "create_event_source_mapping",
-            FunctionName=given["FunctionName"],
-            **_taken(given, "EventSourceArn", "StartingPosition", *self._options),
-        )
-        return Made(answer["UUID"], {"Id": answer["UUID"]})
-
-    def update(self, place: Place, made: Made, given: Properties) -> Made:
-        """Change its options."""
-        place.call(
-            "lambda",
-            "update_event_source_mapping",
-            UUID=made.ref,
-            FunctionName=given["FunctionName"],
-            **_taken(given, *self._options),
-        )
-        return made
-
-    def delete(self, place: Place, made: Made) -> None:
-        """Remove it."""
-        place.call("lambda", "delete_event_source_mapping", UUID=made.ref)
-
-
-class LogGroup(_AsItIs):
+class LogGroup(AsItIs):
     """A log group: functions make their own; its name counts for those that refer to it."""
 
     fixed = ("LogGroupName",)
@@ -428,6 +269,102 @@ class LogGroup(_AsItIs):
     def delete(self, place: Place, made: Made) -> None:
         """Remove it."""
         place.call("logs", "delete_log_group", logGroupName=made.ref)
+
+
+class SubscriptionFilter:
+    """What hands the lines of a log group on."""
+
+    fixed = ("LogGroupName", "FilterName")
+
+    def create(self, place: Place, given: Properties) -> Made:
+        """Set it."""
+        name = str(given.get("FilterName", place.name))
+        place.call(
+            "logs",
+            "put_subscription_filter",
+            logGroupName=given["LogGroupName"],
+            filterName=name,
+            filterPattern=given.get("FilterPattern", ""),
+            destinationArn=given["DestinationArn"],
+        )
+        return Made(name, {"LogGroupName": given["LogGroupName"]})
+
+    def update(self, place: Place, made: Made, given: Properties) -> Made:
+        """Set it again."""
+        return self.create(place, {**given, "FilterName": made.ref})
+
+    def delete(self, place: Place, made: Made) -> None:
+        """Remove it."""
+        place.call(
+            "logs",
+            "delete_subscription_filter",
+            logGroupName=made.attributes["LogGroupName"],
+            filterName=made.ref,
+        )
+
+
+class Rule:
+    """A rule of EventBridge, with its targets."""
+
+    fixed = ("Name", "EventBusName")
+
+    def create(self, place: Place, given: Properties) -> Made:
+        """Make it."""
+        name = str(given.get("Name", place.name))[:64]
+        bus = taken(given, "EventBusName")
+        pattern = given.get("EventPattern")
+        options = taken(given, "Description", "ScheduleExpression", "State")
+        if pattern is not None:
+            options["EventPattern"] = pattern if isinstance(pattern, str) else json.dumps(pattern)
+        arn = place.call("events", "put_rule", Name=name, **bus, **options)["RuleArn"]
+        targets = given.get("Targets", ())
+        if targets:
+            place.call("events", "put_targets", Rule=name, **bus, Targets=list(targets))
+        ids = [each["Id"] for each in targets]
+        return Made(arn, {"Arn": arn, "Name": name, "Targets": ids, **bus})
+
+    def update(self, place: Place, made: Made, given: Properties) -> Made:
+        """Set it again; targets that are gone go."""
+        done = self.create(place, {**given, "Name": made.attributes["Name"]})
+        gone = [id_ for id_ in made.attributes["Targets"] if id_ not in done.attributes["Targets"]]
+        self._forget(place, made, gone)
+        return done
+
+    def delete(self, place: Place, made: Made) -> None:
+        """Remove it."""
+        self._forget(place, made, made.attributes["Targets"])
+        place.call(
+            "events",
+            "delete_rule",
+            Name=made.attributes["Name"],
+            **taken(made.attributes, "EventBusName"),
+        )
+
+    def _forget(self, place: Place, made: Made, ids: list[str]) -> None:
+        if ids:
+            place.call(
+                "events",
+                "remove_targets",
+                Rule=made.attributes["Name"],
+                Ids=ids,
+                **taken(made.attributes, "EventBusName"),
+            )
+
+
+class EventBus(AsItIs):
+    """An event bus of EventBridge."""
+
+    fixed = ("Name",)
+
+    def create(self, place: Place, given: Properties) -> Made:
+        """Make it."""
+        name = str(given["Name"])
+        arn = place.call("events", "create_event_bus", Name=name)["EventBusArn"]
+        return Made(name, {"Arn": arn, "Name": name})
+
+    def delete(self, place: Place, made: Made) -> None:
+        """Remove it."""
+        place.call("events", "delete_event_bus", Name=made.ref)
 
 
 class StateMachine:
@@ -470,16 +407,18 @@ KINDS: Final[Mapping[str, Kind]] = {
     "AWS::SNS::Subscription": Subscription(),
     "AWS::S3::Bucket": Bucket(),
     "AWS::SSM::Parameter": Parameter(),
-    "AWS::Lambda::Function": Function(),
-    "AWS::Lambda::EventSourceMapping": Mapping_(),
+    **LAMBDA_KINDS,
     "AWS::Logs::LogGroup": LogGroup(),
+    "AWS::Logs::SubscriptionFilter": SubscriptionFilter(),
+    "AWS::Events::Rule": Rule(),
+    "AWS::Events::EventBus": EventBus(),
     "AWS::StepFunctions::StateMachine": StateMachine(),
 }
 
 WITHOUT_MEANING: Final = (
     "AWS::IAM::", "AWS::CloudWatch::", "AWS::CDK::Metadata", "AWS::SQS::QueuePolicy",
-    "AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy", "AWS::Lambda::Permission",
-    "AWS::Lambda::EventInvokeConfig", "AWS::KMS::", "AWS::XRay::", "Custom::LogRetention",
+    "AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy", "AWS::Lambda::CodeSigningConfig",
+    "AWS::KMS::", "AWS::XRay::", "Custom::LogRetention",
     "AWS::Logs::ResourcePolicy", "AWS::ApplicationAutoScaling::", "AWS::Budgets::",
 )  # fmt: skip
 """Types that change nothing on one machine: rights, alarms, dashboards, keys."""
@@ -494,33 +433,6 @@ def stand_in(kind: str, place: Place, given: Properties) -> Made:
     else:
         arn = f"arn:aws:{service}:{place.region}:{ACCOUNT}:{name}"
     return Made(name, {"Arn": arn, "RoleId": name, "KeyId": name})
-
-
-def _role(given: Properties) -> str:
-    role = str(given.get("Role", ""))
-    return role if role.startswith("arn:") else f"arn:aws:iam::{ACCOUNT}:role/local"
-
-
-def _code(place: Place, given: Properties) -> dict[str, Any]:
-    """
-    Return where a function's code is, for the Lambda API.
-
-    Raises:
-        InputError: It is neither inline nor an asset nor a folder.
-    """
-    code = given.get("Code", {})
-    if "ZipFile" in code:
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w") as archive:
-            archive.writestr(zipfile.ZipInfo("index.py"), str(code["ZipFile"]))
-        return {"ZipFile": buffer.getvalue()}
-    named = code.get("Folder", code.get("S3Key"))
-    if named is None:
-        raise InputError(f"{place.where}: Code", "must be inline, an asset or a folder", got=code)
-    path = place.code(str(named))
-    if path.is_dir():
-        return {"S3Bucket": LOCAL_CODE, "S3Key": str(path)}
-    return {"ZipFile": path.read_bytes()}
 
 
 def _definition(given: Properties) -> str:

@@ -9,9 +9,11 @@ Source: CloudFormation template reference, intrinsic functions and pseudo parame
 from __future__ import annotations
 
 import base64
+import ipaddress
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any, Final, TypeAlias
 
 from tablecast.errors import InputError
@@ -21,6 +23,7 @@ Attribute: TypeAlias = Callable[[str, str | None], Any]
 
 NO_VALUE: Final = "AWS::NoValue"
 _NOTHING: Final = object()
+_LOOP: Final = "Fn::ForEach::"
 _PLACEHOLDER: Final = re.compile(r"\$\{(!?)([^}]*)\}")
 
 
@@ -152,6 +155,40 @@ class Values:
         one, other = [self._resolve(each) for each in argument]
         return bool(str(one) == str(other) if type(one) is not type(other) else one == other)
 
+    def check(self, rules: Mapping[str, Any]) -> None:
+        """
+        Refuse parameters that a rule of the template does not allow.
+
+        Raises:
+            InputError: An assertion fails; the text is the template's own.
+        """
+        for name, rule in rules.items():
+            if "RuleCondition" in rule and not self._resolve(rule["RuleCondition"]):
+                continue
+            for each in rule.get("Assertions", ()):
+                if not self._resolve(each["Assert"]):
+                    raise InputError(
+                        f"{self._where}: rule {name}",
+                        str(each.get("AssertDescription", "its assertion does not hold")),
+                        fix="pass another --parameter",
+                    )
+
+    def _cidr(self, argument: Any) -> list[str]:
+        block, count, *bits = [self._resolve(each) for each in argument]
+        try:
+            network = ipaddress.ip_network(str(block))
+            prefix = network.max_prefixlen - int(bits[0] if bits else 8)
+            found = [str(each) for each in islice(network.subnets(new_prefix=prefix), int(count))]
+        except ValueError as error:
+            raise self._bad("Fn::Cidr", argument, str(error)) from error
+        if len(found) < int(count):
+            raise self._bad("Fn::Cidr", count, f"{block} has {len(found)} such blocks")
+        return found
+
+    def _each_is(self, argument: Any, *, among: bool) -> bool:
+        values, allowed = [self._resolve(each) for each in argument]
+        return all(value in allowed if among else value == allowed for value in values)
+
     def _bad(self, name: str, value: Any, rule: str) -> InputError:
         return InputError(f"{self._where}: {name}", rule, got=value)
 
@@ -176,12 +213,70 @@ _FUNCTIONS: Final[Mapping[str, Callable[[Values, Any], Any]]] = {
     "Fn::GetAZs": lambda values, argument: [
         f"{values._resolve(argument) or values._parameters['AWS::Region']}{zone}" for zone in "abc"
     ],
+    "Fn::Cidr": Values._cidr,
+    "Fn::Contains": lambda values, argument: (
+        values._resolve(argument[1]) in values._resolve(argument[0])
+    ),
+    "Fn::EachMemberEquals": lambda values, argument: values._each_is(argument, among=False),
+    "Fn::EachMemberIn": lambda values, argument: values._each_is(argument, among=True),
     "Condition": lambda values, argument: values.holds(argument),
     "Fn::Equals": Values._equals,
     "Fn::And": lambda values, argument: all(values._resolve(each) for each in argument),
     "Fn::Or": lambda values, argument: any(values._resolve(each) for each in argument),
     "Fn::Not": lambda values, argument: not values._resolve(argument[0]),
 }
+
+
+def unrolled(value: Any, parameters: Mapping[str, Any], where: str) -> Any:
+    """
+    Return *value* with the loops in it written out.
+
+    Source: CloudFormation template reference, Fn::ForEach (checked 2026-11-23)
+
+    Args:
+        value: A template, or a part of one.
+        parameters: Values of its parameters, over which a loop may run.
+        where: The template as the user knows it, for errors.
+    Raises:
+        InputError: A loop is malformed, or runs over nothing that is known.
+    """
+    if isinstance(value, list):
+        return [unrolled(each, parameters, where) for each in value]
+    if not isinstance(value, Mapping):
+        return value
+    found: dict[str, Any] = {}
+    for name, below in value.items():
+        if not name.startswith(_LOOP):
+            found[name] = unrolled(below, parameters, where)
+            continue
+        rule = "must be a name, a list and a map"
+        if not isinstance(below, list) or len(below) != len(("name", "list", "map")):
+            raise InputError(f"{where}: {name}", rule, got=below)
+        variable, values, body = below
+        if isinstance(values, Mapping):
+            values = parameters.get(str(values.get("Ref")))
+        if not isinstance(values, list) or not isinstance(body, Mapping):
+            raise InputError(f"{where}: {name}", rule, got=below)
+        for each in values:
+            found |= unrolled(_named(body, str(variable), str(each)), parameters, where)
+    return found
+
+
+def _named(value: Any, variable: str, text: str) -> Any:
+    """Return the body of a loop for one value of its variable."""
+    if isinstance(value, str):
+        plain = "".join(character for character in text if character.isalnum())
+        return value.replace(f"${{{variable}}}", text).replace(f"&{{{variable}}}", plain)
+    if isinstance(value, list):
+        return [_named(each, variable, text) for each in value]
+    if isinstance(value, Mapping):
+        if value == {"Ref": variable}:
+            return text
+        return {
+            _named(name, variable, text): _named(below, variable, text)
+            for name, below in value.items()
+        }
+    return value
 
 
 def references(value: Any) -> Iterator[str]:
