@@ -29,7 +29,6 @@ _GAPS: Final = """
 - Metrics are not stored: `MetricsConfig` is shown and counts nothing.
 - IAM allows everything: permissions and policies are stored, never asked.
 - Durable executions, capacity providers and function scaling configurations answer 501.
-- A crash by a signal while a module loads is told as `Runtime.ExitError`; AWS lets it time out.
 
 ## Where AWS is silent
 

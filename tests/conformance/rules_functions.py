@@ -107,6 +107,18 @@ for _id, _code, _reason in (
 
 
 @_rule(
+    "function.error.segmentation-fault",
+    "A module that ends by a segmentation fault: the invocation times out.",
+    RECORDED,
+    endpoint_only=NO_PART,
+)
+def _(lab: EndpointLab) -> None:
+    found = _payload(lab, "import ctypes\nctypes.string_at(0)\n", Timeout=1)
+
+    assert "Sandbox.Timedout" == found["errorType"]
+
+
+@_rule(
     "function.error.response-size",
     "A response over 6,291,556 bytes is an error; one byte less is none.",
     RECORDED,

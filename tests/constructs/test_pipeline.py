@@ -143,6 +143,23 @@ def test_order_latest_is_a_standard_queue_and_a_gate(bench):
     assert 1 == len(of_type(bench.template(shop("index")), "AWS::DynamoDB::Table"))
 
 
+def test_tracing_is_off_unless_asked_for(bench):
+    """With it every function is traced, and each role may say so; nothing else changes."""
+    plain = bench.template(shop("index"))["Resources"]
+    traced = bench.template(shop("index"), tracing=True)["Resources"]
+    changed = {plain[name]["Type"] for name in plain if plain[name] != traced.get(name)}
+    modes = [
+        resource["Properties"].get("TracingConfig")
+        for resource in traced.values()
+        if resource["Type"] == LAMBDA
+    ]
+
+    assert plain.keys() == traced.keys()
+    assert {LAMBDA, "AWS::IAM::Role"} == changed
+    assert [{"Mode": "Active"}] * 2 == modes
+    assert "xray" not in json.dumps(plain)
+
+
 def test_maximum_concurrency_is_the_declared_one(two):
     """It is the mapping's, so that messages wait in the queue and not in retries."""
     scaled = [given.get("ScalingConfig") for given in of_type(two, MAPPING).values()]

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.e2e
 def invoke(tmp_path):
     """Return a function that runs code once, as if it were unzipped from a deployment package."""
 
-    def run(code, handler="app.handler", event=None):
+    def run(code, handler="app.handler", event=None, timeout_seconds=30):
         folder = tmp_path / "code"
         (folder / "deep").mkdir(parents=True)
         for module in ("app.py", "deep/app.py"):
@@ -31,7 +31,9 @@ def invoke(tmp_path):
                 environment={"PATH": os.environ["PATH"]},
             )
             try:
-                await pool.register(FunctionSpec("f", handler, folder, timeout_seconds=30))
+                await pool.register(
+                    FunctionSpec("f", handler, folder, timeout_seconds=timeout_seconds)
+                )
                 return await pool.invoke("f", json.dumps(event).encode())
             finally:
                 await pool.aclose()
@@ -160,6 +162,26 @@ def test_a_process_that_exits(invoke, code):
         "errorMessage": "RequestId: <id> Error: Runtime exited without providing a reason",
     } == found
     assert ["errorType", "errorMessage"] == list(found)
+
+
+def test_a_segmentation_fault_of_the_module_is_a_timeout(invoke):
+    """Recorded from AWS, which does not see how the process ends."""
+    code = "import ctypes\nctypes.string_at(0)\ndef handler(event, context): pass"
+
+    assert {
+        "errorType": "Sandbox.Timedout",
+        "errorMessage": "RequestId: <id> Error: Task timed out after 1.00 seconds",
+    } == told(invoke(code, timeout_seconds=1))
+
+
+def test_a_segmentation_fault_of_the_handler_is_its_end(invoke):
+    """With the signal's name."""
+    code = "import ctypes\ndef handler(event, context): ctypes.string_at(0)"
+
+    assert (
+        "RequestId: <id> Error: Runtime exited with error: signal: segmentation fault"
+        == (told(invoke(code))["errorMessage"])
+    )
 
 
 def test_a_handler_in_a_folder(invoke):

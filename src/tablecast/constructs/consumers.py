@@ -86,6 +86,7 @@ class ConsumerParts(Construct):
             timeout_seconds=consumer.timeout_seconds,
             log_retention=options.log_retention,
             reserved_concurrency=None,
+            tracing=options.tracing,
             statements=[
                 policies.receive(self.queue.queue_arn),
                 policies.send([self.dead_letter_queue.queue_arn], "SetAside"),

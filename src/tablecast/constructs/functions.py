@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_iam as iam
@@ -42,6 +42,7 @@ class OwnFunction(Construct):
         log_retention: How long its log is kept.
         reserved_concurrency: Executions reserved for it; None reserves none.
         statements: What its role may do, besides writing its log.
+        tracing: Whether X-Ray traces its invocations.
     Raises:
         DeclarationError: The environment is over 4 KB.
     """
@@ -62,6 +63,7 @@ class OwnFunction(Construct):
         log_retention: logs.RetentionDays,
         reserved_concurrency: int | None,
         statements: Sequence[iam.PolicyStatement],
+        tracing: bool = False,
     ) -> None:
         super().__init__(scope, id)
         _check_environment(name, environment)
@@ -73,7 +75,11 @@ class OwnFunction(Construct):
             removal_policy=RemovalPolicy.DESTROY,
         )
         self.policy = iam.PolicyDocument(
-            statements=[policies.write_logs(group.log_group_arn), *statements]
+            statements=[
+                policies.write_logs(group.log_group_arn),
+                *statements,
+                *([policies.trace()] if tracing else []),
+            ]
         )
         self.role = iam.Role(
             self,
@@ -99,6 +105,13 @@ class OwnFunction(Construct):
             timeout=Duration.seconds(timeout_seconds),
             reserved_concurrent_executions=reserved_concurrency,
         )
+        if tracing:
+            # The library's own property would grant by itself, in a policy of its own.
+            resource: Any = self.function.node.default_child
+            resource.tracing_config = lambda_.CfnFunction.TracingConfigProperty(mode="Active")
+            acknowledge(
+                self.role, "AwsSolutions-IAM5[Resource::*]", "X-Ray knows no resources to name"
+            )
         if python != max(RUNTIMES):
             acknowledge(
                 self.function,

@@ -33,3 +33,4 @@ class Options:
     log_retention: logs.RetentionDays
     alarm_topic: sns.ITopic | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    tracing: bool = False

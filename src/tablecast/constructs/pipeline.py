@@ -74,6 +74,9 @@ class Tablecast(Construct):
             docs/explanation/performance.md.
         parallelization_factor: Batches of a shard at a time, 1 to 10; order within an item stays.
         environment: Variables of the consumers' functions, besides Tablecast's own.
+        tracing: Whether X-Ray traces the functions, from the relay through the queues to the
+            consumers; with `aws-xray-sdk` among the requirements and `TABLECAST_TRACING` `true`
+            in *environment* consumers run under Powertools Tracer, too.
         bundles: What makes the functions' code; a `Bundler` on *source* by default.
     Raises:
         DeclarationError: The pipeline has no consumer, or the table cannot feed it.
@@ -98,6 +101,7 @@ class Tablecast(Construct):
         relay_events_as_text: bool = False,
         parallelization_factor: int = 1,
         environment: Mapping[str, str] | None = None,
+        tracing: bool = False,
         bundles: Bundles | None = None,
     ) -> None:
         super().__init__(scope, id)
@@ -111,6 +115,7 @@ class Tablecast(Construct):
             log_retention=log_retention,
             alarm_topic=alarm_topic,
             environment=dict(environment or {}),
+            tracing=tracing,
         )
         self.table: Any = new_table(self, pipeline) if table is None else table
         self.stream_arn: Final = stream_of(self.table, pipeline)
@@ -210,6 +215,7 @@ class Tablecast(Construct):
             timeout_seconds=RELAY_TIMEOUT_SECONDS,
             log_retention=self._options.log_retention,
             reserved_concurrency=reserved,
+            tracing=self._options.tracing,
             statements=[
                 policies.read_stream(self.stream_arn),
                 *policies.keep_batches(self.on_failure_bucket.bucket_arn),

@@ -6,6 +6,7 @@ What each role may do: one statement a purpose, on named resources, nothing gran
 | `log-group:NAME:*` | the log streams of one group, which Lambda names |
 | `BUCKET/changes/*` | claim checks are named by the checksum of what they hold |
 | `BUCKET/aws/lambda/*` | Lambda names the objects of an on-failure destination |
+| `*` for X-Ray, with `tracing` alone | X-Ray knows no resources to name |
 """
 
 from __future__ import annotations
@@ -104,6 +105,15 @@ def get_claims(bucket_arn: str) -> iam.PolicyStatement:
 def meet(table_arn: str) -> iam.PolicyStatement:
     """Ask and tell the gate's table which version of an item is at work."""
     return _allow("Meet", ["dynamodb:GetItem", "dynamodb:UpdateItem"], table_arn)
+
+
+def trace() -> iam.PolicyStatement:
+    """
+    Send traces.
+
+    Source: Service Authorization Reference, AWS X-Ray: no resource types (checked 2026-11-23)
+    """
+    return _allow("Trace", ["xray:PutTelemetryRecords", "xray:PutTraceSegments"], "*")
 
 
 def redrive(dead_letter_queue_arn: str, queue_arn: str) -> Sequence[iam.PolicyStatement]:

@@ -384,6 +384,10 @@ class Environment:
     def _ended_by_itself(self, end: Exit) -> None:
         """Deal with the end of a process that nobody ended."""
         request = self._request
+        if request and self._initialising and not self._sent and end.is_segmentation_fault:
+            # Recorded from AWS: Lambda does not see this end, and the invocation times out.
+            self._output.flush()
+            return
         if self._state is State.STARTING or (request and self._initialising and not self._sent):
             told = exited(request.id if request else "", end.reason)
             self._init_ended("error", replace(told, message=end.reason), "exit")

@@ -64,6 +64,11 @@ class Exit:
     ran_out_of_memory: bool = False
 
     @property
+    def is_segmentation_fault(self) -> bool:
+        """Whether code that is no Python ended it."""
+        return self.code == -signal.SIGSEGV
+
+    @property
     def reason(self) -> str:
         """The end in Lambda's words."""
         if self.code == 0:
