@@ -105,6 +105,7 @@ def test_a_slow_consumer_in_order_is_told_of_groups():
         ({"consumers": 3}, "a stream serves two readers"),
         ({"writes_per_second": 100, "consumers": 2}, "--window-seconds 1 would save"),
         ({"writes_per_second": 100, "consumers": 2}, "--order none would save"),
+        ({"writes_per_second": 100, "order": "none", "gated": 1}, "--order item would save"),
         (
             {"writes_per_second": 20, "order": "none", "handler_ms": 60_000.0},
             "an account has 1,000 unless raised",

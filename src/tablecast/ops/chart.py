@@ -58,6 +58,8 @@ def headline(plan: Plan) -> str:
     if workload.burst is not None:
         burst = f" ({workload.burst.factor:g}x for {workload.burst.seconds:g} s)"
     order = "in order" if workload.order == "item" else "in any order"
+    if workload.gated:
+        order = "no version after a newer one"
     return (
         f"{workload.writes_per_second:,.6g} writes/s of {workload.item_bytes:,} B{burst} "
         f"to {consumers}, {order}"
