@@ -393,6 +393,31 @@ def _(lab: EndpointLab) -> None:
 
 
 @_rule(
+    "function.async.trace",
+    "The destination's message has the trace header of the invocation.",
+    RECORDED,
+    endpoint_only=NO_PART,
+)
+def _(lab: EndpointLab) -> None:
+    name = lab.code(
+        "import os\ndef handler(event, context):\n    return os.environ['_X_AMZN_TRACE_ID']\n"
+    )
+    sqs = lab.client("sqs")
+    queue = lab.queue("told")
+    lab.client("lambda").put_function_event_invoke_config(
+        FunctionName=name, DestinationConfig={"OnSuccess": {"Destination": lab.arn(queue)}}
+    )
+    lab.invoke(name, InvocationType="Event")
+    (message,) = sqs.receive_message(
+        QueueUrl=queue, WaitTimeSeconds=20, MessageSystemAttributeNames=["All"]
+    )["Messages"]
+    seen = json.loads(message["Body"])["responsePayload"]
+
+    assert seen == message["Attributes"]["AWSTraceHeader"]
+    assert re.fullmatch(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24};Parent=[0-9a-f]{16};Sampled=[01].*", seen)
+
+
+@_rule(
     "function.async.success",
     "An event that succeeds reaches the on-success destination with its result.",
     ASYNC,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
+from itertools import count
 
 import pytest
 
@@ -203,3 +205,24 @@ def test_a_world_has_one_table():
     """Asking for another one is a mistake that is named."""
     with pytest.raises(UsageError, match="pipeline 'orders': its table is 'Orders', got 'Users'"):
         World(pipeline()).table("Users")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_order_latest_ends_with_the_newest_version(seed):
+    """Queue and answers in any order, failures now and then: no version after a newer one."""
+    pipeline = Pipeline("orders", table=Table("orders", partition_key="pk"))
+    calls = count()
+
+    @pipeline.consumer("cache", order="latest")
+    def cache(change: Change) -> None:
+        if next(calls) % 3 == 0:
+            raise ValueError("not now")
+
+    world = World(pipeline, seed=seed, latency_seconds=0.5)
+    for version in range(12):
+        world.at(version * 0.2, partial(world.table().put, {"pk": "a", "v": version}))
+    world.run_until_idle()
+    found = [int(change.new["v"]) for change in world.changes("cache")]
+
+    assert sorted(found) == found
+    assert 11 == found[-1]

@@ -18,9 +18,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import secrets
 import shutil
-import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -36,6 +34,7 @@ from tablecast.local.function import Function
 from tablecast.local.invocation import (
     Invocation,
     ThrottleReason,
+    new_trace,
     not_invokable,
     request_too_large,
     throttled,
@@ -242,7 +241,7 @@ class FunctionPool:
         request = Request(
             request_id,
             payload,
-            trace or _new_trace(),
+            trace or new_trace(),
             answer,
             invoked_arn=invoked_arn,
             client_context=client_context,
@@ -372,9 +371,3 @@ class FunctionPool:
             packages=self._packages,
         )
         return self._surroundings
-
-
-def _new_trace() -> str:
-    """Return the header of a trace that nobody asked for and that is not sampled."""
-    now = int(time.time())  # noqa: TID251 - part of the ID, as X-Ray has it
-    return f"Root=1-{now:08x}-{secrets.token_hex(12)};Parent={secrets.token_hex(8)};Sampled=0"

@@ -254,7 +254,9 @@ class QueueSource:
         return record
 
 
-async def deliver(client: AsyncAwsClient, destination_arn: str, body: str, *, key: str) -> None:
+async def deliver(
+    client: AsyncAwsClient, destination_arn: str, body: str, *, key: str, trace: str = ""
+) -> None:
     """
     Put an on-failure record where it belongs.
 
@@ -263,6 +265,7 @@ async def deliver(client: AsyncAwsClient, destination_arn: str, body: str, *, ke
         destination_arn: ARN of an SQS queue, an SNS topic or an S3 bucket.
         body: The record as JSON text.
         key: Object key, for a bucket.
+        trace: X-Ray trace header, for a queue; empty for none.
 
     Raises:
         AwsError: The destination did not take it.
@@ -271,7 +274,10 @@ async def deliver(client: AsyncAwsClient, destination_arn: str, body: str, *, ke
     name = destination_arn.rpartition(":")[2]
     if service == "sqs":
         answer = await client.call("sqs", "GetQueueUrl", {"QueueName": name}, retries=_RETRIES)
-        request = {"QueueUrl": answer["QueueUrl"], "MessageBody": body}
+        request: dict[str, Any] = {"QueueUrl": answer["QueueUrl"], "MessageBody": body}
+        if trace:
+            header = {"DataType": "String", "StringValue": trace}
+            request["MessageSystemAttributes"] = {"AWSTraceHeader": header}
         await client.call("sqs", "SendMessage", request, retries=_RETRIES)
     elif service == "sns":
         await client.publish(destination_arn, body, retries=_RETRIES)

@@ -174,6 +174,7 @@ class AsynchronousInvocations:
             invoked_arn=target.invoked_arn,
             client_context=event.client_context,
             request_id=event.request_id,
+            trace=event.trace,
         )
 
     async def _tell(self, event: Event, attempts: Attempts, condition: Condition) -> None:
@@ -189,7 +190,7 @@ class AsynchronousInvocations:
             self._invoke_destination(destination, record, event)
             return
         client = self._clients(_region(destination) or event.target.region)
-        await send_record(client, destination, record, event.target, succeeded=not failed)
+        await send_record(client, destination, record, event, succeeded=not failed)
 
     def _invoke_destination(self, arn: str, record: dict[str, Any], event: Event) -> None:
         try:

@@ -9,11 +9,11 @@ Source:
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from tablecast.local.invocation import Invocation
+from tablecast.local.invocation import Invocation, new_trace
 from tablecast.local.lambdas.ports import Target
 from tablecast.local.model import function_arn
 
@@ -34,6 +34,7 @@ class Event:
         request_id: ID of the invocation.
         client_context: Client context as JSON text.
         accepted_at: When it came, in epoch seconds.
+        trace: X-Ray trace header of all its attempts, and of what becomes of it.
     """
 
     target: Target
@@ -41,6 +42,7 @@ class Event:
     request_id: str
     client_context: str | None
     accepted_at: float
+    trace: str = field(default_factory=new_trace)
 
 
 @dataclass(slots=True)

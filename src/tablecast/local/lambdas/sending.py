@@ -19,7 +19,6 @@ from tablecast.aws.http import AsyncAwsClient
 from tablecast.errors import AwsError
 from tablecast.local.invocation import Invocation
 from tablecast.local.lambdas.event_record import Attempts, Event
-from tablecast.local.lambdas.ports import Target
 from tablecast.local.sources import deliver
 
 _RETRIES: Final = 3
@@ -33,7 +32,7 @@ async def send_record(
     client: AsyncAwsClient,
     destination_arn: str,
     record: dict[str, Any],
-    target: Target,
+    event: Event,
     *,
     succeeded: bool,
 ) -> None:
@@ -44,7 +43,7 @@ async def send_record(
         client: Client of the data services, in the destination's region.
         destination_arn: Where to.
         record: The record.
-        target: The function that it is of.
+        event: The event that it is of.
         succeeded: Whether the invocation succeeded.
     """
     body = json.dumps(record, separators=(",", ":"))
@@ -52,10 +51,11 @@ async def send_record(
         if destination_arn.split(":")[2] == "events":
             await _put_event(client, destination_arn, record, body, succeeded=succeeded)
         else:
-            key = _object_key(target.name, record["timestamp"])
-            await deliver(client, destination_arn, body, key=key)
+            key = _object_key(event.target.name, record["timestamp"])
+            await deliver(client, destination_arn, body, key=key, trace=event.trace)
     except AwsError as error:
-        _LOG.warning("%s: destination %s took no record: %s", target.name, destination_arn, error)
+        name = event.target.name
+        _LOG.warning("%s: destination %s took no record: %s", name, destination_arn, error)
 
 
 async def dead_letter(
