@@ -580,7 +580,7 @@ def test_what_a_function_started_ends_with_it(world):
 
 
 PARENT = """
-import asyncio, json, os, sys
+import asyncio, json, os, signal, sys
 from pathlib import Path
 from tablecast.local.functions import FunctionPool, FunctionSpec
 
@@ -606,6 +606,8 @@ async def main():
     finally:
         await pool.aclose()
 
+# A shell that runs the tests in the background has them ignore it, and all that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 asyncio.run(main())
 """
 
